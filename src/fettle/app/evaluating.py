@@ -1,0 +1,216 @@
+"""Scores: base and tuned on rows that neither learned from, with intervals and paired tests, kept as a report."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from fettle.app.examples import load_rows
+from fettle.app.opening import base_of_bundle, get_bundle, open_base, open_tuned
+from fettle.app.planning import PlanSettings
+from fettle.artifacts.bundle import REPORTS, Bundle, write_card
+from fettle.data.records import Row
+from fettle.data.split import shared_inputs
+from fettle.errors import RequestError, UnknownName
+from fettle.evaluation.report import Outcome, Report, decode_report, encode_report
+from fettle.evaluation.scorer import score
+from fettle.generation.answer import Answerer
+from fettle.generation.scoring import read_tokens
+from fettle.models.load import OpenModel
+from fettle.models.machine import choose_dtype, dtype_named, keep_freed_pages, num_threads
+from fettle.reporting.card import model_card
+from fettle.storage.catalogue import now
+from fettle.storage.publish import publish_bytes
+from fettle.storage.workspace import Workspace
+from fettle.tasks.table import open_task
+from fettle.tasks.task import Task
+from fettle.tokens.encoder import Encoder
+from fettle.tokens.template import cut_example
+
+OnProgress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Asker:
+    """What it takes to put a bundle's task to a model: the task with the bundle's own settings and labels."""
+
+    task: Task
+    settings: PlanSettings
+    labels: tuple[str, ...]
+    max_length: int
+    dtype: torch.dtype
+
+    def encoder(self, model: OpenModel) -> Encoder:
+        """Rows as this model reads them."""
+        return self.task.encoder(model.tokenizer, self.settings.prompt, self.labels)
+
+    def answerer(self, model: OpenModel) -> Answerer | None:
+        """How this model answers; None where the task asks nothing."""
+        return self.task.answerer(model.tokenizer, self.settings.decoding, self.labels, self.dtype)
+
+
+def asker_for(bundle: Bundle) -> Asker:
+    """The bundle's task, as it was trained."""
+    plan: Any = bundle.part("plan")
+    settings = PlanSettings.model_validate(plan["settings"])
+    torch.set_num_threads(num_threads())
+    keep_freed_pages()
+    return Asker(
+        task=open_task(str(bundle.manifest["task"])),
+        settings=settings,
+        labels=bundle.labels,
+        max_length=int(str(bundle.manifest["max_length"])),
+        dtype=dtype_named(choose_dtype(settings.training.dtype)),
+    )
+
+
+def evaluate(
+    workspace: Workspace,
+    reference: str,
+    data: str | None = None,
+    base: str | None = None,
+    progress: OnProgress | None = None,
+) -> Report:
+    """Score base and tuned on the same rows; without `data`, on the test part of the bundle's own data.
+
+    The report is stored beside the bundle, and the bundle's card is written anew with it.
+    """
+    began = time.monotonic()
+    bundle = get_bundle(workspace, reference)
+    asker = asker_for(bundle)
+    label, rows, notes = _rows_to_score(workspace, bundle, asker, data)
+    source = base_of_bundle(workspace, bundle, base)
+    outcomes: dict[str, list[Outcome]] = {}
+    for system in ("base", "tuned"):
+        model = open_base(source) if system == "base" else open_tuned(workspace, bundle, base)
+        outcomes[system] = _outcomes(model, asker, rows, system, progress)
+        if any(not outcome.is_complete for outcome in outcomes[system]):
+            count = sum(not outcome.is_complete for outcome in outcomes[system])
+            notes.append(
+                f"{system}: {count} of {len(rows)} answers were cut off at {asker.settings.decoding.max_new_tokens} tokens"
+            )
+    scores, paired = score(outcomes, asker.task.metrics, [("tuned", "base")])
+    report = Report(
+        bundle=bundle.identity,
+        task=asker.task.name,
+        data=label,
+        num_rows=len(rows),
+        goal=asker.settings.goal.model_dump(mode="json"),
+        outcomes=outcomes,
+        scores=scores,
+        paired=paired,
+        notes=notes,
+        created_at=now(),
+        seconds=round(time.monotonic() - began, 3),
+    )
+    _store(bundle, report)
+    return report
+
+
+def show_report(workspace: Workspace, reference: str) -> Report:
+    """The latest report of a bundle, from its file alone: no model is opened."""
+    bundle = get_bundle(workspace, reference)
+    reports = bundle.reports()
+    if not reports:
+        raise UnknownName(f"{bundle.name} has no report yet", attempt=f"fettle evaluate {bundle.name}")
+    return decode_report(reports[-1].read_bytes(), str(reports[-1]))
+
+
+def _rows_to_score(
+    workspace: Workspace, bundle: Bundle, asker: Asker, data: str | None
+) -> tuple[str, list[Row], list[str]]:
+    facts: Any = bundle.part("data")
+    own = f"{facts['dataset']}@test#{facts['content_hash']}"
+    if data is None and not facts["rows_test"]:
+        raise RequestError(
+            f"{bundle.name} was trained on data without a test part",
+            attempt=f"fettle evaluate {bundle.name} --data VERSION, or fettle data split before training",
+        )
+    version, rows = load_rows(workspace, data or own)
+    if version.task != asker.task.name:
+        raise RequestError(f"{version.label} holds rows for {version.task}, {bundle.name} does {asker.task.name}")
+    notes = []
+    if data is not None:
+        _, known = load_rows(workspace, f"{facts['dataset']}#{facts['content_hash']}")
+        seen = [row for row in known if row.part != "test"]
+        leaked = shared_inputs(seen, rows)
+        if leaked:
+            notes.append(f"{len(leaked)} of {len(rows)} rows stand among the rows that were learned: the scores flatter")
+    if asker.labels:
+        unseen = sum(getattr(row.record, "label", "") not in asker.labels for row in rows)
+        if unseen:
+            notes.append(f"{unseen} of {len(rows)} rows have a label that was never learned; they count as wrong")
+    part = "@test" if data is None else ""
+    return (data or f"{facts['dataset']}{part}#{facts['content_hash'][:8]}"), rows, notes
+
+
+def _outcomes(
+    model: OpenModel, asker: Asker, rows: Sequence[Row], system: str, progress: OnProgress | None
+) -> list[Outcome]:
+    """What one system does with every row: the loss of the expected answer, and its own answer."""
+    encoder = asker.encoder(model)
+    count = _Counter(progress, system, len(rows))
+    losses = _losses(model, asker, encoder, rows)
+    answerer = asker.answerer(model)
+    if answerer is None:
+        return [
+            Outcome(f"{row.file}:{row.line}", "", "", loss, weight)
+            for row, (loss, weight) in zip(rows, losses, strict=True)
+        ]
+    room = max(1, asker.max_length - 1)
+    prompts = [encoder.prompt(row.record)[-room:] for row in rows]
+    answers = answerer.answers(model, prompts, count.add)
+    return [
+        Outcome(
+            source=f"{row.file}:{row.line}",
+            expected=encoder.expected(row.record),
+            answer=answer.text,
+            loss=loss,
+            weight=weight,
+            probability=answer.probabilities.get(answer.text, 0.0),
+            is_complete=answer.is_complete,
+        )
+        for row, answer, (loss, weight) in zip(rows, answers, losses, strict=True)
+    ]
+
+
+def _losses(model: OpenModel, asker: Asker, encoder: Encoder, rows: Sequence[Row]) -> list[tuple[float, float]]:
+    """Summed loss (nats) and learned weight of each row; rows over the length are cut as in training."""
+    examples = []
+    owner = []
+    for place, row in enumerate(rows):
+        for whole in encoder.examples(row.record, f"{row.file}:{row.line}"):
+            example = cut_example(whole, asker.max_length)
+            if example is not None:
+                examples.append(example)
+                owner.append(place)
+    totals = [[0.0, 0.0] for _ in rows]
+    for place, example, read in zip(owner, examples, read_tokens(model, examples, asker.dtype), strict=True):
+        totals[place][0] -= float(read.log_probabilities.astype("f8") @ example.reads.weight)
+        totals[place][1] += example.learned_weight
+    return [(loss, weight) for loss, weight in totals]
+
+
+def _store(bundle: Bundle, report: Report) -> None:
+    stamp = report.created_at.replace(":", "").replace("+0000", "Z")
+    path = bundle.path / REPORTS / f"{stamp}.json"
+    number = 1
+    while path.exists():
+        number += 1
+        path = path.with_name(f"{stamp}-{number:02d}.json")
+    publish_bytes(path, encode_report(report))
+    write_card(bundle, model_card(bundle.manifest, bundle.identity, report.as_json()))
+
+
+class _Counter:
+    def __init__(self, progress: OnProgress | None, system: str, total: int) -> None:
+        self._progress, self._system, self._total, self._done = progress, system, total, 0
+
+    def add(self, rows: int) -> None:
+        self._done += rows
+        if self._progress:
+            self._progress(self._system, self._done, self._total)

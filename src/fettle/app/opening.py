@@ -1,0 +1,148 @@
+"""Models opened for a purpose: the base that a plan names, and a bundle with the base it stands on.
+
+An earlier bundle may be a base: its own base is opened first and its adapter folded in. What a base is made of is
+written down as plain data and checked when it is opened again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from fettle.artifacts.bundle import ADAPTER, FILE_SUFFIX, MANIFEST, MODEL, Bundle, read_bundle, unpack_bundle
+from fettle.errors import IncompatibleModel, MissingFile, UnknownName, near_misses
+from fettle.models.base import find_base, fingerprint
+from fettle.models.load import OpenModel, merge_adapter, open_model, read_adapter
+from fettle.models.machine import choose_device
+from fettle.storage.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class BaseSource:
+    """A base that was found and not yet opened. `adapters` are folded in, in order; `lineage` names the bundles."""
+
+    reference: str
+    kind: str
+    name: str
+    folder: Path
+    random_seed: int | None
+    prints: dict[str, str]
+    adapters: tuple[Path, ...] = ()
+    lineage: tuple[str, ...] = ()
+
+    def as_json(self) -> dict[str, object]:
+        """The base's identity, as plans and bundles keep it."""
+        return {
+            "reference": self.reference,
+            "kind": self.kind,
+            "name": self.name,
+            "random_seed": self.random_seed,
+            "fingerprint": self.prints,
+            "lineage": list(self.lineage),
+        }
+
+
+def locate_base(workspace: Workspace, reference: str, seed: int) -> BaseSource:
+    """Find what `base=` names: an earlier bundle first, then all that the models room knows."""
+    is_random = reference.startswith("random:")
+    bundle = find_bundle(workspace, reference.removeprefix("random:"))
+    random_seed = seed if is_random else None
+    if bundle is None:
+        base = find_base(reference)
+        name = base.folder.name if base.kind != "hub" else reference.removeprefix("random:")
+        reference = reference if base.kind in ("bundled", "hub") else _absolute(reference)
+        return BaseSource(reference, base.kind, name, base.folder, random_seed, fingerprint(base.folder))
+    reference = _absolute(reference)
+    if not bundle.is_adapter:
+        folder = bundle.path / MODEL
+        lineage = (bundle.identity, *_lineage(bundle))
+        return BaseSource(reference, "bundle", bundle.name, folder, random_seed, fingerprint(folder), (), lineage)
+    below = base_of_bundle(workspace, bundle)
+    if is_random:
+        return replace(below, reference=reference, random_seed=seed)
+    return replace(
+        below,
+        reference=reference,
+        kind="bundle",
+        name=bundle.name,
+        adapters=(*below.adapters, bundle.path / ADAPTER),
+        lineage=(bundle.identity, *below.lineage),
+    )
+
+
+def open_base(source: BaseSource, dropout: float = 0.0) -> OpenModel:
+    """Open a base in memory, on the machine's device."""
+    model = open_model(source.folder, random_seed=source.random_seed, dropout=dropout)
+    for adapter in source.adapters:
+        model = merge_adapter(read_adapter(model, adapter))
+    model.network.to(choose_device())
+    return model
+
+
+def base_of_bundle(workspace: Workspace, bundle: Bundle, override: str | None = None) -> BaseSource:
+    """The base that a bundle was tuned from, found again; another one is refused."""
+    known: Any = bundle.part("base")
+    reference = override or str(known["reference"])
+    try:
+        source = locate_base(workspace, reference, known["random_seed"] or 0)
+    except (UnknownName, MissingFile) as problem:
+        raise MissingFile(
+            f"the base of {bundle.name} is not where it was",
+            where=str(known["reference"]),
+            expected=f"the model {known['name']}",
+            attempt="--base with the folder where it lies now",
+        ) from problem
+    if source.prints != known["fingerprint"] or list(source.lineage) != known["lineage"]:
+        changed = [name for name in source.prints if source.prints[name] != known["fingerprint"].get(name)]
+        raise IncompatibleModel(
+            f"{bundle.name} belongs to another base ({', '.join(changed) or 'lineage'} differ)",
+            where=reference,
+            expected=f"{known['name']}, weights {known['fingerprint']['weights'][:12]}",
+            attempt="--base with the folder of the right base",
+        )
+    return replace(source, random_seed=known["random_seed"])
+
+
+def open_tuned(workspace: Workspace, bundle: Bundle, override: str | None = None) -> OpenModel:
+    """Open the tuned model of a bundle, its adapter still beside the weights."""
+    if bundle.is_adapter:
+        return read_adapter(open_base(base_of_bundle(workspace, bundle, override)), bundle.path / ADAPTER)
+    model = open_model(bundle.path / MODEL)
+    model.network.to(choose_device())
+    return model
+
+
+def get_bundle(workspace: Workspace, reference: str) -> Bundle:
+    """The bundle of that name or path; unknown ones name their neighbours."""
+    bundle = find_bundle(workspace, reference)
+    if bundle is None:
+        names = [path.name for path in workspace.bundles.iterdir() if not path.name.startswith(".")]
+        raise UnknownName(
+            f"there is no bundle {reference!r}", expected=f"one of: {near_misses(reference, names) or 'none yet'}, or a path"
+        )
+    return bundle
+
+
+def find_bundle(workspace: Workspace, reference: str) -> Bundle | None:
+    """A bundle by its name in the workspace, its folder, or its one file; None when it is none of them."""
+    if not reference:
+        return None
+    for path in (workspace.bundles / reference, Path(reference).expanduser()):
+        if (path / MANIFEST).is_file():
+            return read_bundle(path)
+        if path.suffix == FILE_SUFFIX and path.is_file():
+            return unpack_bundle(path, workspace.root / "unpacked")
+    return None
+
+
+def _lineage(bundle: Bundle) -> Sequence[str]:
+    lineage: Any = bundle.part("base")["lineage"]
+    return list(lineage)
+
+
+def _absolute(reference: str) -> str:
+    prefix = "random:" if reference.startswith("random:") else ""
+    path = Path(reference.removeprefix("random:")).expanduser()
+    return f"{prefix}{path.resolve()}" if path.exists() else reference

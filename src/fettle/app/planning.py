@@ -1,0 +1,140 @@
+"""A recipe resolved: every setting with its origin. Light: no torch, no model is opened."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import NonNegativeFloat, NonNegativeInt
+
+from fettle.config.read import Tree, place, read_assignments, read_toml
+from fettle.config.resolve import Explained, Layer, Resolved, explain, resolve
+from fettle.config.settings import Settings
+from fettle.errors import RequestError, UnknownName, near_misses
+from fettle.generation.config import DecodingSettings
+from fettle.models.config import AdapterSettings
+from fettle.tokens.config import PromptSettings
+from fettle.training.config import TrainingSettings
+
+RECIPES = Path(__file__).resolve().parent.parent / "recipes"
+
+
+class GoalSettings(Settings):
+    """What the tuned model is for, and when it would be good enough. Fixed before training, quoted after it."""
+
+    words: str = ""
+    """The aim in plain words."""
+
+    metric: str = ""
+    """The metric that decides. Empty: the task's main metric."""
+
+    least_gain: NonNegativeFloat | None = None
+    """The least gain over the base that would matter."""
+
+
+class PlanSettings(Settings):
+    """Everything that a run depends on."""
+
+    task: str
+    """Kind of work: chat, classify or text."""
+
+    data: str
+    """Dataset to learn from: name, name@part or name#hash-prefix."""
+
+    base: str = "bundled"
+    """Base model: bundled, a folder, an earlier bundle, a hub id, or random: before any of them."""
+
+    seed: NonNegativeInt = 0
+    """Fixes the order of rows, fresh weights and noise."""
+
+    goal: GoalSettings = GoalSettings()
+    prompt: PromptSettings = PromptSettings()
+    adapter: AdapterSettings = AdapterSettings()
+    training: TrainingSettings = TrainingSettings()
+    decoding: DecodingSettings = DecodingSettings()
+
+
+@dataclass(frozen=True)
+class ResolvedPlan:
+    """A recipe, resolved. `recipe` is what people called it."""
+
+    recipe: str
+    resolved: Resolved[PlanSettings]
+
+    @property
+    def settings(self) -> PlanSettings:
+        """The settings themselves."""
+        return self.resolved.settings
+
+    def explained(self) -> list[Explained]:
+        """Every setting with value, origin and meaning."""
+        return explain(self.resolved)
+
+    def as_json(self) -> dict[str, object]:
+        """The settings and their origins as plain data."""
+        return {
+            "recipe": self.recipe,
+            "settings": self.settings.model_dump(mode="json"),
+            "origins": dict(self.resolved.origins),
+        }
+
+
+def recipe_names() -> list[str]:
+    """The recipes that ship with fettle."""
+    return sorted(path.stem for path in RECIPES.glob("*.toml"))
+
+
+def resolve_plan(recipe: str, assignments: Sequence[str] | Mapping[str, object] = ()) -> ResolvedPlan:
+    """Resolve a recipe, named or a file, with settings over it: default < recipe < file < `key=value`.
+
+    A recipe file may name another as its `recipe`, which it then only differs from.
+    """
+    layers = _recipe_layers(recipe)
+    given = dict(assignments) if isinstance(assignments, Mapping) else None
+    over = _nested(given) if given is not None else read_assignments([str(word) for word in assignments])
+    layers.append(Layer("given" if given is not None else "command line", over))
+    return ResolvedPlan(recipe, resolve(PlanSettings, layers))
+
+
+def plan_from_json(stored: Mapping[str, object]) -> ResolvedPlan:
+    """A stored plan as it was: the same values with the same origins."""
+    settings = PlanSettings.model_validate(stored["settings"])
+    origins = stored["origins"]
+    if not isinstance(origins, dict):
+        raise RequestError("the stored plan has no origins")
+    return ResolvedPlan(str(stored["recipe"]), Resolved(settings, origins))
+
+
+def show_recipe(name: str) -> str:
+    """The text of a recipe."""
+    return _recipe_path(name).read_text(encoding="utf-8")
+
+
+def _recipe_layers(recipe: str) -> list[Layer]:
+    path = _recipe_path(recipe)
+    tree = read_toml(path)
+    parent = tree.pop("recipe", None)
+    below = _recipe_layers(str(parent)) if parent is not None else []
+    origin = f"recipe {recipe}" if path.parent == RECIPES else str(path)
+    return [*below, Layer(origin, tree)]
+
+
+def _recipe_path(recipe: str) -> Path:
+    if recipe in recipe_names():
+        return RECIPES / f"{recipe}.toml"
+    path = Path(recipe)
+    if path.suffix == ".toml":
+        return path
+    raise UnknownName(
+        f"there is no recipe {recipe!r}",
+        expected=f"one of: {near_misses(recipe, recipe_names())}, or a .toml file",
+        attempt="fettle recipes list",
+    )
+
+
+def _nested(flat: Mapping[str, object]) -> Tree:
+    tree: Tree = {}
+    for key, value in flat.items():
+        place(tree, key, value)
+    return tree

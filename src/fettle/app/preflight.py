@@ -1,0 +1,320 @@
+"""Preflight: what a plan will really do, token by token, before the first step. Trains nothing.
+
+Rows become examples exactly as in training. Every row that is lost or cut is counted with its reason, and a plan that
+would learn nothing, never learn to stop, or be scored on rows that it learned is refused.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from transformers import AutoConfig
+
+from fettle.app.examples import load_rows
+from fettle.app.opening import BaseSource, locate_base
+from fettle.app.planning import PlanSettings
+from fettle.data.records import Row
+from fettle.data.split import carve_validation, shared_inputs
+from fettle.errors import RequestError, UnsoundPlan
+from fettle.evaluation.statistics import expected_half_width
+from fettle.models.attention import attention_of
+from fettle.models.machine import choose_device, choose_dtype, num_threads
+from fettle.models.tokenizer import ModelTokenizer, open_tokenizer
+from fettle.storage.catalogue import StoredVersion
+from fettle.storage.workspace import Workspace
+from fettle.tasks.table import open_task
+from fettle.tasks.task import Task
+from fettle.tokens.batch import Layout, layout_for
+from fettle.tokens.config import PromptSettings
+from fettle.tokens.encoder import Encoder
+from fettle.tokens.example import Example
+from fettle.tokens.template import cut_example
+from fettle.training.stream import ShuffledRows
+
+_FEW_ROWS = 200
+_FEW_ROWS_OF_A_LABEL = 10
+_LONGEST_DEFAULT = 2048
+_NUM_SHOWN = 2
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Rows of a plan as examples, one list a row, in the parts that training and evaluation take."""
+
+    version: StoredVersion
+    task: Task
+    source: BaseSource
+    tokenizer: ModelTokenizer
+    encoder: Encoder
+    labels: tuple[str, ...]
+    learned: list[list[Example]]
+    held_out: list[tuple[Row, list[Example]]]
+    num_test_rows: int
+    lost: Counter[str]
+    num_cut: int
+    max_length: int
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Decisions about the machine, made once and kept in the plan."""
+
+    layout: Layout
+    layout_reason: str
+    dtype: str
+    threads: int
+    device: str
+    num_steps: int
+    look_every_steps: int
+
+
+@dataclass(frozen=True)
+class ShownToken:
+    """One token of a shown row. `is_learned` when the model is pulled towards answering with it."""
+
+    text: str
+    is_learned: bool
+    is_stop: bool
+
+
+@dataclass(frozen=True)
+class Preflight:
+    """What people are shown of a plan."""
+
+    machine: Machine
+    rows: dict[str, int]
+    num_tokens: int
+    num_learned: int
+    longest: int
+    max_length: int
+    lost: dict[str, int]
+    num_cut: int
+    share_with_stop: float
+    has_own_template: bool
+    labels: tuple[str, ...]
+    shown: list[tuple[str, list[ShownToken]]]
+    warnings: list[str]
+    expected_half_width: float | None
+
+    def as_json(self) -> dict[str, object]:
+        """The figures as plain data, without the shown tokens."""
+        return {
+            "machine": vars(self.machine),
+            "rows": self.rows,
+            "tokens": self.num_tokens,
+            "learned_tokens": self.num_learned,
+            "longest_row": self.longest,
+            "max_length": self.max_length,
+            "rows_lost": self.lost,
+            "rows_cut": self.num_cut,
+            "share_of_rows_with_stop_token": self.share_with_stop,
+            "labels": list(self.labels),
+            "warnings": self.warnings,
+            "expected_half_width": self.expected_half_width,
+        }
+
+
+def prepare(workspace: Workspace, settings: PlanSettings) -> Prepared:
+    """Read, divide and encode the rows of a plan."""
+    version, rows = load_rows(workspace, settings.data)
+    if version.task != settings.task:
+        raise RequestError(
+            f"{version.label} holds rows for {version.task}, the recipe is for {settings.task}",
+            where="data",
+            attempt=f"a recipe for {version.task}: fettle recipes list",
+        )
+    task = open_task(settings.task)
+    source = locate_base(workspace, settings.base, settings.seed)
+    tokenizer = open_tokenizer(source.folder)
+    learned_rows, held_out_rows, test_rows = _divide(rows, version.label)
+    labels = task.labels([*learned_rows, *held_out_rows])
+    encoder = task.encoder(tokenizer, settings.prompt, labels)
+    max_length = longest_allowed(source, settings.prompt)
+    lost: Counter[str] = Counter()
+    learned, num_cut = _encode(learned_rows, encoder, settings.prompt, max_length, lost)
+    held_out, _ = _encode(held_out_rows, encoder, settings.prompt, max_length, Counter())
+    return Prepared(
+        version=version,
+        task=task,
+        source=source,
+        tokenizer=tokenizer,
+        encoder=encoder,
+        labels=labels,
+        learned=[examples for _, examples in learned],
+        held_out=held_out,
+        num_test_rows=len(test_rows),
+        lost=lost,
+        num_cut=num_cut,
+        max_length=max_length,
+    )
+
+
+def inspect(prepared: Prepared, settings: PlanSettings) -> Preflight:
+    """Count and show what was prepared; refuse an unsound plan with all its faults at once."""
+    examples = [example for row in prepared.learned for example in row]
+    with_stop = sum(all(example.is_stop_learned for example in row) for row in prepared.learned)
+    _refuse_unsound(prepared, examples, with_stop)
+    preflight = Preflight(
+        machine=decide_machine(prepared, settings),
+        rows={
+            "learned": len(prepared.learned),
+            "validation": len(prepared.held_out),
+            "test": prepared.num_test_rows,
+        },
+        num_tokens=sum(example.num_tokens for example in examples),
+        num_learned=sum(example.num_learned for example in examples),
+        longest=max(example.num_tokens + example.num_cut_tokens for example in examples),
+        max_length=prepared.max_length,
+        lost=dict(prepared.lost),
+        num_cut=prepared.num_cut,
+        share_with_stop=with_stop / len(prepared.learned),
+        has_own_template=prepared.tokenizer.has_own_template,
+        labels=prepared.labels,
+        shown=[(example.source, show_tokens(example, prepared.tokenizer)) for example in examples[:_NUM_SHOWN]],
+        warnings=_warnings(prepared, with_stop),
+        expected_half_width=_half_width(prepared),
+    )
+    return preflight
+
+
+def decide_machine(prepared: Prepared, settings: PlanSettings) -> Machine:
+    """Layout, number format, threads and steps: decided once, kept in the plan."""
+    config = AutoConfig.from_pretrained(prepared.source.folder, local_files_only=True, trust_remote_code=False)
+    layout, reason = layout_for(attention_of(config), settings.training.layout)
+    stream = ShuffledRows(prepared.learned, settings.training.rows_per_step, settings.seed)
+    num_steps = max(1, math.ceil(settings.training.epochs * stream.steps_per_epoch))
+    if settings.training.max_steps:
+        num_steps = min(num_steps, settings.training.max_steps)
+    look_every = settings.training.evaluate_every_steps or stream.steps_per_epoch
+    return Machine(
+        layout=layout,
+        layout_reason=reason,
+        dtype=choose_dtype(settings.training.dtype),
+        threads=num_threads(),
+        device=str(choose_device()),
+        num_steps=num_steps,
+        look_every_steps=look_every,
+    )
+
+
+def show_tokens(example: Example, tokenizer: ModelTokenizer) -> list[ShownToken]:
+    """The sequence as the model meets it: what is read, and what is learned after it."""
+    learned = {int(at) + 1: int(token) for at, token, weight in _reads(example) if weight > 0}
+    ids = [int(token) for token in example.ids]
+    shown = [
+        ShownToken(tokenizer.token_text(token), place in learned, token in tokenizer.stop_ids)
+        for place, token in enumerate(ids)
+    ]
+    for place in sorted(place for place in learned if place >= len(ids)):
+        token = learned[place]
+        shown.append(ShownToken(tokenizer.token_text(token), True, token in tokenizer.stop_ids))
+    return shown
+
+
+def longest_allowed(source: BaseSource, prompt: PromptSettings) -> int:
+    """Most tokens of a row: the setting, within the model's context."""
+    config = AutoConfig.from_pretrained(source.folder, local_files_only=True, trust_remote_code=False)
+    context = int(getattr(config, "max_position_embeddings", 0) or _LONGEST_DEFAULT)
+    return min(prompt.max_length or _LONGEST_DEFAULT, context)
+
+
+def use_threads(machine: Machine) -> None:
+    """Run with the number of threads that the plan names."""
+    torch.set_num_threads(machine.threads)
+
+
+def _divide(rows: Sequence[Row], label: str) -> tuple[list[Row], list[Row], list[Row]]:
+    """Learned, held out, test. Without a validation part, a tenth of the learned rows is held out by hash."""
+    parts = {part: [row for row in rows if row.part == part] for part in ("validation", "test")}
+    learned = [row for row in rows if row.part in ("", "train")]
+    leaked = shared_inputs([*learned, *parts["validation"]], parts["test"])
+    if leaked:
+        places = ", ".join(f"{a.file}:{a.line} = {b.file}:{b.line}" for a, b in leaked[:3])
+        raise UnsoundPlan(
+            f"{len(leaked)} rows of the test stand among the rows to learn from",
+            where=f"{label} ({places})",
+            expected="no row on both sides",
+            attempt="import again without parts, then fettle data split: the same row then always lands on one side",
+        )
+    if parts["validation"]:
+        return learned, parts["validation"], parts["test"]
+    learned, held_out = carve_validation(learned)
+    return learned, held_out, parts["test"]
+
+
+def _encode(
+    rows: Sequence[Row], encoder: Encoder, prompt: PromptSettings, max_length: int, lost: Counter[str]
+) -> tuple[list[tuple[Row, list[Example]]], int]:
+    kept = []
+    num_cut = 0
+    for row in rows:
+        whole = encoder.examples(row.record, f"{row.file}:{row.line}")
+        if not whole:
+            lost["nothing in it is learned"] += 1
+            continue
+        is_long = any(example.num_tokens > max_length for example in whole)
+        if is_long and prompt.too_long == "drop":
+            lost[f"longer than {max_length} tokens"] += 1
+            continue
+        cut = [short for example in whole if (short := cut_example(example, max_length)) is not None]
+        if not cut:
+            lost[f"the answer begins after {max_length} tokens"] += 1
+            continue
+        num_cut += is_long
+        kept.append((row, cut))
+    return kept, num_cut
+
+
+def _refuse_unsound(prepared: Prepared, examples: Sequence[Example], with_stop: int) -> None:
+    lost = "; ".join(f"{count} rows: {reason}" for reason, count in prepared.lost.items())
+    if not examples or not any(example.num_learned for example in examples):
+        raise UnsoundPlan(
+            "nothing would be learned",
+            where=prepared.version.label,
+            expected="rows with an answer of the assistant",
+            attempt=lost or "rows in the part train",
+        )
+    if with_stop == 0:
+        raise UnsoundPlan(
+            "the stop token would never be learned: the model would not know where to end",
+            where=prepared.version.label,
+            expected="an end marker after each answer, inside max_length",
+            attempt=f"prompt.max_length larger (now {prepared.max_length}), or a base whose chat template ends its turns",
+        )
+
+
+def _warnings(prepared: Prepared, with_stop: int) -> list[str]:
+    warnings = []
+    num_rows = len(prepared.learned)
+    if num_rows < _FEW_ROWS:
+        warnings.append(f"only {num_rows} rows to learn from; {_FEW_ROWS} and more are usual for {prepared.task.name}")
+    if prepared.labels:
+        num_labels = len(prepared.labels)
+        if num_rows < _FEW_ROWS_OF_A_LABEL * num_labels:
+            warnings.append(
+                f"{num_rows} rows for {num_labels} labels: under {_FEW_ROWS_OF_A_LABEL} rows a label, some will not be learned"
+            )
+    if with_stop < num_rows:
+        warnings.append(f"{num_rows - with_stop} rows are cut before their end, so the stop token is not learned on them")
+    if not prepared.tokenizer.has_own_template:
+        warnings.append("the base has no chat template; fettle's own is used and goes into the bundle")
+    if not prepared.num_test_rows:
+        warnings.append(f"no test rows: fettle data split {prepared.version.dataset}, or a test file as a dataset of its own")
+    elif (half := _half_width(prepared)) is not None and half > 0.05:
+        warnings.append(
+            f"with {prepared.num_test_rows} test rows a share is only known to about ±{half:.2f} (95 %)"
+        )
+    return warnings
+
+
+def _half_width(prepared: Prepared) -> float | None:
+    return expected_half_width(prepared.num_test_rows, 0.8) if prepared.num_test_rows else None
+
+
+def _reads(example: Example) -> list[tuple[int, int, float]]:
+    reads = example.reads
+    return list(zip(reads.at.tolist(), reads.token.tolist(), reads.weight.tolist(), strict=True))

@@ -1,0 +1,294 @@
+"""Runs: a plan carried out, gone on with, or forked. What comes out is a bundle."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from importlib.metadata import version as installed_version
+from pathlib import Path
+from typing import Any
+
+from fettle.app.opening import open_base
+from fettle.app.planning import ResolvedPlan, plan_from_json
+from fettle.app.preflight import Machine, Preflight, Prepared, inspect, prepare, use_threads
+from fettle.app.probing import HeldOut
+from fettle.artifacts.bundle import ADAPTER, MODEL, TOKENIZER, Bundle, write_bundle, write_card
+from fettle.errors import FettleError, RequestError
+from fettle.evaluation.scorer import find_metric
+from fettle.jobs.run import RunFolder, new_run_name
+from fettle.jobs.signals import StopRequest
+from fettle.models.load import OpenModel, add_adapter, save_adapter
+from fettle.models.machine import dtype_named, keep_freed_pages, peak_memory_bytes
+from fettle.reporting.card import model_card
+from fettle.storage.catalogue import now
+from fettle.storage.workspace import Workspace
+from fettle.training.checkpoint import Checkpoint, CheckpointStore, Progress
+from fettle.training.hooks import HeldOutReport, StepReport, Watcher
+from fettle.training.loop import Outcome, TrainingJob, train
+from fettle.training.objective import NextToken
+from fettle.training.stream import ShuffledRows
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """How a run ended. `bundle` is None when it was paused."""
+
+    run: str
+    ending: str
+    bundle: Bundle | None
+    progress: Progress
+    peak_memory_bytes: int
+
+    def as_json(self) -> dict[str, object]:
+        """The result in the words of the terminal contract."""
+        return {
+            "run": self.run,
+            "state": self.ending,
+            "bundle": str(self.bundle.path) if self.bundle else None,
+            "steps": self.progress.step,
+            "kept_step": self.progress.best_step,
+            "seconds": round(self.progress.seconds, 3),
+            "learned_tokens": self.progress.learned_tokens,
+            "peak_memory_bytes": self.peak_memory_bytes,
+            "held_out": self.progress.history[-1] if self.progress.history else None,
+        }
+
+
+def start_run(
+    workspace: Workspace,
+    plan: ResolvedPlan,
+    name: str | None = None,
+    watchers: Sequence[Watcher] = (),
+    fork: tuple[str, int] | None = None,
+) -> RunResult:
+    """Carry out a plan from its beginning, or from a step of another run (`fork`)."""
+    prepared = prepare(workspace, plan.settings)
+    preflight = inspect(prepared, plan.settings)
+    start = None
+    if fork is not None:
+        start = CheckpointStore(RunFolder(workspace.runs / _known(workspace, fork[0])).checkpoints).load(fork[1])
+    taken = {run.name for run in workspace.catalogue.runs()} | {path.name for path in workspace.bundles.iterdir()}
+    name = name or new_run_name(taken)
+    _check_name(workspace, name)
+    workspace.catalogue.add_run(name, plan.recipe)
+    folder = RunFolder(workspace.runs / name)
+    folder.write_plan(_stored_plan(plan, prepared, preflight, fork))
+    return _carry_out(workspace, name, plan, prepared, preflight, watchers, start)
+
+
+def resume_run(workspace: Workspace, name: str, watchers: Sequence[Watcher] = ()) -> RunResult:
+    """Go on from the latest whole checkpoint; the end is, to the bit, that of a run that never stopped."""
+    run = workspace.catalogue.find_run(name)
+    if run.bundle:
+        raise RequestError(f"{name} is done; its bundle is {run.bundle}", attempt=f"fettle evaluate {name}")
+    folder = RunFolder(workspace.runs / name)
+    stored: Any = folder.read_plan()
+    plan = plan_from_json(stored)
+    pinned = plan.settings.model_copy(update={"data": stored["data"]["reference"]})
+    prepared = prepare(workspace, pinned)
+    if prepared.source.as_json() != stored["base"]:
+        raise RequestError("the base has changed since the run was started", where=plan.settings.base)
+    preflight = inspect(prepared, plan.settings)
+    preflight = _with_machine(preflight, Machine(**stored["machine"]))
+    start, damaged = CheckpointStore(folder.checkpoints).load_latest()
+    for problem in damaged:
+        folder.log("damaged_checkpoint", problem=str(problem))
+    if start is None and stored.get("fork"):
+        origin, step = stored["fork"]
+        start = CheckpointStore(RunFolder(workspace.runs / origin).checkpoints).load(step)
+    return _carry_out(workspace, name, plan, prepared, preflight, watchers, start)
+
+
+def _carry_out(
+    workspace: Workspace,
+    name: str,
+    plan: ResolvedPlan,
+    prepared: Prepared,
+    preflight: Preflight,
+    watchers: Sequence[Watcher],
+    start: Checkpoint | None,
+) -> RunResult:
+    folder = RunFolder(workspace.runs / name)
+    workspace.catalogue.update_run(name, state="running")
+    folder.log("started", step=start.progress.step if start else 0)
+    try:
+        use_threads(preflight.machine)
+        keep_freed_pages()
+        model = _open_learner(plan, prepared)
+        with StopRequest() as stop:
+            job = _job(model, plan, prepared, preflight.machine, folder, [_Log(folder), *watchers], stop)
+            outcome = train(job, start)
+        if outcome.ending == "paused":
+            workspace.catalogue.update_run(name, state="paused")
+            folder.log("paused", step=outcome.progress.step)
+            return RunResult(name, "paused", None, outcome.progress, peak_memory_bytes())
+        bundle = _bundle(workspace, name, plan, prepared, preflight, model, outcome)
+    except BaseException as problem:
+        workspace.catalogue.update_run(name, state="failed" if isinstance(problem, Exception) else "lost")
+        folder.log("failed", problem=str(problem) if isinstance(problem, FettleError) else repr(problem))
+        raise
+    workspace.catalogue.update_run(name, state="done", bundle=str(bundle.path))
+    folder.log("done", bundle=bundle.identity)
+    return RunResult(name, outcome.ending, bundle, outcome.progress, peak_memory_bytes())
+
+
+def _open_learner(plan: ResolvedPlan, prepared: Prepared) -> OpenModel:
+    settings = plan.settings
+    model = open_base(prepared.source, settings.training.dropout)
+    if settings.adapter.kind == "lora":
+        device = model.device
+        model = add_adapter(model, settings.adapter, settings.seed)
+        model.network.to(device)
+    return model
+
+
+def _job(
+    model: OpenModel,
+    plan: ResolvedPlan,
+    prepared: Prepared,
+    machine: Machine,
+    folder: RunFolder,
+    watchers: Sequence[Watcher],
+    stop: StopRequest,
+) -> TrainingJob:
+    settings = plan.settings
+    dtype = dtype_named(machine.dtype)
+    probe = HeldOut(prepared, settings.decoding, dtype) if prepared.held_out else None
+    watched, is_higher_better = "loss", False
+    if settings.training.watch == "metric" and probe is not None and probe.measures(prepared.task.main_metric):
+        watched = prepared.task.main_metric
+        is_higher_better = find_metric(watched).is_higher_better
+    return TrainingJob(
+        model=model,
+        stream=ShuffledRows(prepared.learned, settings.training.rows_per_step, settings.seed),
+        objective=NextToken(machine.layout, dtype),
+        probe=probe,
+        settings=settings.training,
+        num_steps=machine.num_steps,
+        look_every_steps=machine.look_every_steps,
+        layout=machine.layout,
+        seed=settings.seed,
+        store=CheckpointStore(folder.checkpoints),
+        watched=watched,
+        is_higher_better=is_higher_better,
+        watchers=watchers,
+        should_stop=stop.is_set,
+    )
+
+
+def _bundle(
+    workspace: Workspace,
+    name: str,
+    plan: ResolvedPlan,
+    prepared: Prepared,
+    preflight: Preflight,
+    model: OpenModel,
+    outcome: Outcome,
+) -> Bundle:
+    is_adapter = model.adapted is not None
+    progress = outcome.progress
+    kept = progress.best_step if plan.settings.training.keep == "best" and progress.best_step >= 0 else progress.step
+
+    def write_contents(folder: Path) -> None:
+        if is_adapter:
+            save_adapter(model, folder / ADAPTER, prepared.source.name)
+            prepared.tokenizer.save(folder / TOKENIZER)
+        else:
+            model.network.save_pretrained(folder / MODEL, safe_serialization=True)
+            prepared.tokenizer.save(folder / MODEL)
+
+    manifest: dict[str, object] = {
+        "name": name,
+        "task": prepared.task.name,
+        "kind": "adapter" if is_adapter else "full",
+        "labels": list(prepared.labels),
+        "base": prepared.source.as_json(),
+        "plan": {**plan.as_json(), "machine": asdict(preflight.machine)},
+        "data": _data_facts(prepared),
+        "template_sha256": prepared.tokenizer.template_sha256,
+        "max_length": prepared.max_length,
+        "training": {
+            "steps": progress.step,
+            "kept_step": kept,
+            "ending": outcome.ending,
+            "seconds": round(progress.seconds, 3),
+            "learned_tokens": progress.learned_tokens,
+            "peak_memory_bytes": peak_memory_bytes(),
+            "history": progress.history,
+        },
+        "environment": _environment(),
+        "created_at": now(),
+    }
+    bundle = write_bundle(workspace.bundles / name, manifest, write_contents)
+    write_card(bundle, model_card(bundle.manifest, bundle.identity, None))
+    return bundle
+
+
+def _stored_plan(
+    plan: ResolvedPlan, prepared: Prepared, preflight: Preflight, fork: tuple[str, int] | None
+) -> dict[str, object]:
+    part = plan.settings.data.partition("#")[0].partition("@")[2]
+    reference = f"{prepared.version.dataset}{'@' + part if part else ''}#{prepared.version.content_hash}"
+    return {
+        **plan.as_json(),
+        "data": {**_data_facts(prepared), "reference": reference},
+        "base": prepared.source.as_json(),
+        "machine": asdict(preflight.machine),
+        "fork": list(fork) if fork else None,
+        "environment": _environment(),
+    }
+
+
+def _data_facts(prepared: Prepared) -> dict[str, object]:
+    return {
+        "version": prepared.version.label,
+        "dataset": prepared.version.dataset,
+        "content_hash": prepared.version.content_hash,
+        "rows_learned": len(prepared.learned),
+        "rows_validation": len(prepared.held_out),
+        "rows_test": prepared.num_test_rows,
+        "rows_lost": sum(prepared.lost.values()),
+        "rows_cut": prepared.num_cut,
+    }
+
+
+def _environment() -> dict[str, str]:
+    packages = ("fettle-llm", "torch", "transformers", "peft", "safetensors")
+    return {"python": platform.python_version(), **{name: installed_version(name) for name in packages}}
+
+
+def _with_machine(preflight: Preflight, machine: Machine) -> Preflight:
+    if str(preflight.machine.device) != machine.device:
+        raise RequestError(
+            f"the run was started on {machine.device}, this machine has {preflight.machine.device}",
+            attempt="go on where it was started, or fettle train … --from RUN@STEP",
+        )
+    return replace(preflight, machine=machine)
+
+
+def _known(workspace: Workspace, name: str) -> str:
+    return workspace.catalogue.find_run(name).name
+
+
+def _check_name(workspace: Workspace, name: str) -> None:
+    if not name.replace("-", "").replace("_", "").replace(".", "").isalnum() or name.startswith("."):
+        raise RequestError(f"{name!r} is no name for a run", expected="letters, digits, - _ .", where="--name")
+    if (workspace.bundles / name).exists():
+        raise RequestError(f"there is a bundle named {name!r} already", attempt="--name with another name")
+
+
+class _Log:
+    """Writes what happens into the run's log."""
+
+    def __init__(self, folder: RunFolder) -> None:
+        self._folder = folder
+
+    def on_step(self, report: StepReport) -> None:
+        self._folder.log("step", **asdict(report))
+
+    def on_held_out(self, report: HeldOutReport) -> None:
+        self._folder.log("held_out", **asdict(report))
+
+    def on_checkpoint(self, step: int, is_best: bool) -> None:
+        self._folder.log("checkpoint", step=step, is_best=is_best)

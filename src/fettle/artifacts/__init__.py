@@ -1,0 +1,1 @@
+"""Weights become bundles, and bundles become model folders for use elsewhere."""

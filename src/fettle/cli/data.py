@@ -1,0 +1,137 @@
+"""fettle data: examples in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import typer
+from rich.markup import escape
+
+from fettle.app.examples import import_data, list_data, load_rows, split_data
+from fettle.cli.command import JSON, OUT, new_app, print_json, run_app
+from fettle.cli.show import show_faults
+from fettle.data.records import input_text
+from fettle.data.split import Shares
+from fettle.errors import RequestError
+from fettle.storage.workspace import open_workspace
+
+app = new_app("Import, split and show examples. Every operation makes a version; none is ever changed.")
+
+
+def run(name: str, words: list[str]) -> int:
+    """Run `fettle data`."""
+    return run_app({"data": app}, name, words)
+
+
+@app.command("import")
+def import_command(
+    files: list[Path] = typer.Argument(..., help="Files: JSON Lines, CSV, TSV, .xlsx, plain text, lines of label and text."),
+    name: str = typer.Option(..., "--name", help="Dataset to make, or to add to."),
+    task: str = typer.Option(None, "--task", help="chat, classify or text, where the columns leave it open."),
+    maps: list[str] = typer.Option([], "--map", help="COLUMN=FIELD; FIELD is text, label, prompt, completion, messages or -."),
+    json: bool = JSON,
+) -> None:
+    """Read files into a new version. Bad rows are refused with their line, and wait in quarantine to be mended.
+
+    \b
+    fettle data import tickets.csv --name tickets
+    fettle data import mail.xlsx --name mail --map Betreff=text --map Art=label
+    fettle data import .fettle/datasets/mail/…/quarantine/mail.csv --name mail --map Betreff=text --map Art=label
+    """
+    result = import_data(open_workspace(), files, name, task, dict(_pair(word) for word in maps))
+    if json:
+        print_json(result.as_json())
+        return
+    for file, recognised in result.imported.recognised:
+        OUT.print(f"{escape(file)}: {escape(recognised.why)}", highlight=False)
+    show_faults([refusal.fault for refusal in result.imported.refused])
+    imported = result.imported
+    OUT.print(
+        f"[bold]{result.version.label}[/]: {imported.rows_read} rows read, {len(imported.rows)} kept, "
+        f"{len(imported.refused)} refused; the dataset now holds {result.version.num_rows}",
+        highlight=False,
+    )
+    if imported.duplicates:
+        OUT.print(f"note: {imported.duplicates} rows stand in the files more than once", style="yellow")
+    if imported.conflicts:
+        OUT.print(f"note: {imported.conflicts} inputs stand with more than one answer", style="yellow")
+    if result.num_known:
+        OUT.print(f"note: {result.num_known} rows were in the dataset already and are now there twice", style="yellow")
+    if result.quarantine:
+        OUT.print(f"refused rows: {result.quarantine} (mend them, then import that file)", highlight=False, soft_wrap=True)
+
+
+@app.command("split")
+def split_command(
+    version: str = typer.Argument(..., help="NAME or NAME#hash-prefix."),
+    test: float = typer.Option(0.2, "--test", help="Share of rows kept for the test."),
+    validation: float = typer.Option(0.1, "--validation", help="Share of rows to watch training with."),
+    json: bool = JSON,
+) -> None:
+    """Give every row a part by hash of its content: the same row always lands on the same side.
+
+    \b
+    fettle data split tickets
+    fettle data split tickets --test 0.3
+    fettle data split tickets#1a2b --test 0.1 --validation 0.05
+    """
+    stored = split_data(open_workspace(), version, Shares(1 - test - validation, validation, test))
+    if json:
+        print_json({"version": stored.label, **stored.report})
+        return
+    parts = stored.report["parts"]
+    shown = ", ".join(f"{name} {count}" for name, count in parts.items()) if isinstance(parts, dict) else ""
+    OUT.print(f"[bold]{stored.label}[/]: {shown}", highlight=False)
+
+
+@app.command("list")
+def list_command(json: bool = JSON) -> None:
+    """List all datasets with their versions.
+
+    \b
+    fettle data list
+    fettle data list --json
+    """
+    versions = list_data(open_workspace())
+    if json:
+        print_json([vars(version) for version in versions])
+        return
+    for version in versions:
+        OUT.print(f"{version.label}  {version.task}  {version.operation}  {version.num_rows} rows  {version.created_at}")
+    if not versions:
+        OUT.print("no datasets yet; fettle data import FILE --name NAME")
+
+
+@app.command("show")
+def show_command(
+    version: str = typer.Argument(..., help="NAME, NAME@part or NAME#hash-prefix."),
+    rows: int = typer.Option(5, "--rows", help="Rows to show."),
+    json: bool = JSON,
+) -> None:
+    """Show a version and its first rows.
+
+    \b
+    fettle data show tickets
+    fettle data show tickets@test --rows 20
+    """
+    stored, found = load_rows(open_workspace(), version)
+    if json:
+        shown = [{"file": row.file, "line": row.line, "part": row.part, "record": row.record} for row in found[:rows]]
+        print_json({"version": stored.label, "task": stored.task, "rows": len(found), "shown": [_plain(row) for row in shown]})
+        return
+    OUT.print(f"[bold]{stored.label}[/]: {len(found)} rows for {stored.task}, made by {stored.operation}", highlight=False)
+    for row in found[:rows]:
+        label = getattr(row.record, "label", "")
+        OUT.print(f"{escape(row.file)}:{row.line} {row.part} [green]{escape(label)}[/] {escape(input_text(row.record))}", highlight=False)
+
+
+def _pair(word: str) -> tuple[str, str]:
+    column, sign, target = word.rpartition("=")
+    if not sign:
+        raise RequestError(f"{word!r} is no map", where="--map", expected="COLUMN=FIELD", attempt="--map category=label")
+    return column, target
+
+
+def _plain(row: dict[str, object]) -> dict[str, object]:
+    return {name: msgspec.to_builtins(value) for name, value in row.items()}

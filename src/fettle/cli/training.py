@@ -1,0 +1,156 @@
+"""fettle plan, fettle train."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import typer
+from rich.markup import escape
+
+from fettle.app.planning import ResolvedPlan, resolve_plan
+from fettle.cli.command import JSON, OUT, new_app, print_json, run_app
+from fettle.cli.main import missing_training
+from fettle.cli.show import show_settings, show_tokens
+from fettle.errors import MissingExtra, RequestError
+from fettle.storage.workspace import open_workspace
+
+try:
+    from fettle.app.preflight import Preflight, inspect, prepare
+    from fettle.app.running import RunResult, resume_run, start_run
+    from fettle.cli.progress import TrainingProgress
+
+    _MISSING: MissingExtra | None = None
+except ModuleNotFoundError as problem:
+    _MISSING = missing_training(str(problem.name))
+
+plan_app = new_app("Resolve a recipe and look at what it would do.")
+train_app = new_app("Train as a recipe says.")
+
+
+def run(name: str, words: list[str]) -> int:
+    """Run `fettle plan` or `fettle train`."""
+    return run_app({"plan": plan_app, "train": train_app}, name, words)
+
+
+@plan_app.command()
+def plan_command(
+    recipe: str = typer.Argument(..., help="A recipe's name, or a .toml file."),
+    settings: list[str] = typer.Argument(None, help="KEY=VALUE, over the recipe."),
+    everything: bool = typer.Option(False, "--all", help="Show settings at their defaults too."),
+    json: bool = JSON,
+) -> None:
+    """Show every setting and its origin, and every token with what is learned marked; train nothing.
+
+    \b
+    fettle plan classify data=tickets
+    fettle plan chat data=mail base=/models/smollm2 training.epochs=2
+    fettle plan my-recipe.toml --all
+    """
+    plan = resolve_plan(recipe, settings or [])
+    if _MISSING is not None:
+        if json:
+            print_json({**plan.as_json(), "preflight": None, "not_looked_at": _MISSING.as_json()})
+            return
+        show_settings(plan.explained(), everything)
+        OUT.print(f"not looked at: tokens, rows, memory. {_MISSING}", markup=False)
+        return
+    prepared = prepare(open_workspace(), plan.settings)
+    preflight = inspect(prepared, plan.settings)
+    if json:
+        print_json({**plan.as_json(), "base": prepared.source.as_json(), "preflight": preflight.as_json()})
+        return
+    show_settings(plan.explained(), everything)
+    show_preflight(plan, preflight)
+
+
+@train_app.command()
+def train_command(
+    recipe: str = typer.Argument(None, help="A recipe's name, or a .toml file."),
+    settings: list[str] = typer.Argument(None, help="KEY=VALUE, over the recipe."),
+    name: str = typer.Option(None, "--name", help="Name of the run and its bundle."),
+    resume: str = typer.Option(None, "--resume", help="Go on with this run from its last checkpoint."),
+    fork: str = typer.Option(None, "--from", help="RUN@STEP: begin with the weights of a step of another run."),
+    json: bool = JSON,
+) -> int:
+    """Train as RECIPE says; leave a bundle that can be scored and used.
+
+    \b
+    fettle train classify data=tickets
+    fettle train chat data=mail training.max_steps=50 --name first-try
+    fettle train --resume blue-heron
+    """
+    if _MISSING is not None:
+        raise _MISSING
+    workspace = open_workspace()
+    with TrainingProgress() as progress:
+        if resume:
+            if recipe:
+                raise RequestError("--resume takes the plan of the run", where=recipe, attempt="leave the recipe out")
+            result = resume_run(workspace, resume, [progress])
+        elif recipe:
+            plan = resolve_plan(recipe, settings or [])
+            result = start_run(workspace, plan, name, [progress], _fork(fork))
+        else:
+            raise RequestError("no recipe", expected="fettle train RECIPE", attempt="fettle recipes list")
+    if json:
+        print_json(result.as_json())
+    else:
+        show_result(result)
+    return 0
+
+
+def show_preflight(plan: ResolvedPlan, preflight: Preflight) -> None:
+    """What the plan would do, for people."""
+    machine = preflight.machine
+    goal = plan.settings.goal
+    OUT.print()
+    if goal.words:
+        OUT.print(f"goal: {escape(goal.words)}")
+    rows = ", ".join(f"{count} {name}" for name, count in preflight.rows.items())
+    OUT.print(f"rows: {rows}; {sum(preflight.lost.values())} lost, {preflight.num_cut} cut", highlight=False)
+    for reason, count in preflight.lost.items():
+        OUT.print(f"  {count} rows lost: {reason}")
+    OUT.print(
+        f"tokens: {preflight.num_tokens:,} read, {preflight.num_learned:,} learned each epoch; "
+        f"longest row {preflight.longest}, most allowed {preflight.max_length}",
+        highlight=False,
+    )
+    OUT.print(f"stop token: learned on {preflight.share_with_stop:.3f} of the rows", highlight=False)
+    if preflight.labels:
+        shown = ", ".join(preflight.labels[:12]) + (" …" if len(preflight.labels) > 12 else "")
+        OUT.print(f"labels: {len(preflight.labels)}: {shown}", markup=False, highlight=False)
+    OUT.print(
+        f"machine: {machine.layout} layout ({machine.layout_reason}); {machine.dtype}, {machine.threads} threads, {machine.device}",
+        highlight=False,
+    )
+    OUT.print(f"steps: {machine.num_steps}, a look at the held-out rows every {machine.look_every_steps}", highlight=False)
+    OUT.print("\nwhat the model sees; learned tokens stand in ⟦ ⟧:", style="bold")
+    for source, tokens in preflight.shown:
+        show_tokens(source, tokens)
+    for warning in preflight.warnings:
+        OUT.print(f"warning: {warning}", style="yellow", markup=False)
+
+
+def show_result(result: RunResult) -> None:
+    """How a run ended, and what to do next."""
+    progress = result.progress
+    if result.bundle is None:
+        OUT.print(f"paused at step {progress.step}; go on with: fettle train --resume {result.run}", highlight=False)
+        return
+    OUT.print(
+        f"{result.run}: {progress.step} steps in {progress.seconds:.0f} s, at most {result.peak_memory_bytes / 2**30:.1f} GiB",
+        highlight=False,
+    )
+    OUT.print(f"bundle: {result.bundle.path}", highlight=False, soft_wrap=True)
+    OUT.print(f"next: fettle evaluate {result.run}", highlight=False)
+
+
+def _fork(word: str | None) -> tuple[str, int] | None:
+    if not word:
+        return None
+    run_name, sign, step = word.rpartition("@")
+    if not sign or not step.isdigit():
+        raise RequestError(f"{word!r} names no step of a run", where="--from", expected="RUN@STEP")
+    return run_name, int(step)
+
+

@@ -1,0 +1,1 @@
+"""Settings: read, merged, explained. Nothing here is heavy."""

@@ -1,0 +1,1 @@
+"""Files become checked records, and records become versions."""

@@ -1,0 +1,52 @@
+"""Plain text: every block of lines between blank lines is one document, and it starts at its first line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from fettle.data.containers.opening import MAX_ROW_BYTES, decode_row, physical_lines
+from fettle.data.containers.protocol import QuarantineForm, RawRow, RefusedRow, Sample, refuse
+from fettle.data.records import BadRecord
+
+_STRUCTURED_SUFFIXES = (".csv", ".tsv", ".tab", ".json", ".jsonl", ".ndjson", ".xlsx")
+
+
+class PlainTextFile:
+    """A .txt or .md file, or any other that is text and nothing else."""
+
+    name = "plain_text"
+
+    def recognise(self, sample: Sample) -> str | None:
+        if sample.suffix in _STRUCTURED_SUFFIXES or not sample.lines():
+            return None
+        return "plain text, every block between blank lines a document"
+
+    def read(self, path: Path) -> Iterator[RawRow | RefusedRow]:
+        block: list[bytes] = []
+        start, size_bytes = 0, 0
+        for number, line in physical_lines(path):
+            if not line.strip():
+                if block:
+                    yield _document(path, start, b"".join(block))
+                block, size_bytes = [], 0
+                continue
+            if not block:
+                start = number
+            # Beyond the limit the block is refused anyway, and its end is all that matters.
+            if size_bytes <= MAX_ROW_BYTES:
+                block.append(line)
+                size_bytes += len(line)
+        if block:
+            yield _document(path, start, b"".join(block))
+
+    def quarantine_form(self, path: Path) -> QuarantineForm:
+        return QuarantineForm(".txt", separator=b"\n\n")
+
+
+def _document(path: Path, line: int, block: bytes) -> RawRow | RefusedRow:
+    raw = block[: MAX_ROW_BYTES + 1].rstrip(b"\r\n")
+    try:
+        return RawRow(line, {"text": decode_row(raw)}, raw)
+    except BadRecord as bad:
+        return refuse(path, line, raw, bad)

@@ -1,0 +1,1 @@
+"""Ids to ids, without gradient: scores of what might be said, and what the model says."""

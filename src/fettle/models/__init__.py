@@ -1,0 +1,1 @@
+"""Base models: found, checked, opened in memory, adapted, and run over plain tensors."""

@@ -1,0 +1,161 @@
+"""Open a base in memory, with fresh or stored weights and with or without an adapter. Safetensors only."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model
+from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig, PretrainedConfig, PreTrainedModel
+
+from fettle.errors import DamagedFile, IncompatibleModel, RequestError
+from fettle.models.attention import attention_of
+from fettle.models.base import read_model_config
+from fettle.models.config import AdapterSettings
+from fettle.models.safety import refuse_unsafe_folder
+from fettle.models.tokenizer import ModelTokenizer, open_tokenizer
+
+ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
+_DROPOUT_NAMES = ("attention_dropout", "resid_pdrop", "embd_pdrop", "attn_pdrop", "hidden_dropout_prob")
+
+
+@dataclass
+class OpenModel:
+    """A model in memory. `network` is what is run; `adapted` wraps it when it carries an adapter."""
+
+    network: PreTrainedModel
+    tokenizer: ModelTokenizer
+    adapted: PeftModel | None = None
+
+    @property
+    def attention(self) -> str:
+        """Which attention the model has: causal or opaque."""
+        return attention_of(self.network.config)
+
+    @property
+    def device(self) -> torch.device:
+        """Where its weights are."""
+        return next(self.network.parameters()).device
+
+    @property
+    def context_length(self) -> int:
+        """Most tokens that its positions reach."""
+        return int(getattr(self.network.config, "max_position_embeddings", 0) or 2048)
+
+    def trainable(self) -> dict[str, torch.nn.Parameter]:
+        """The weights that learn, by name, in a fixed order."""
+        return {name: weight for name, weight in self.network.named_parameters() if weight.requires_grad}
+
+
+def open_model(folder: Path, *, random_seed: int | None = None, dropout: float = 0.0) -> OpenModel:
+    """Open a model folder in float32. With `random_seed` its weights are drawn afresh and none are read."""
+    refuse_unsafe_folder(folder, needs_weights=random_seed is None)
+    config = _open_config(folder, dropout)
+    tokenizer = open_tokenizer(folder)
+    try:
+        if random_seed is None:
+            network = AutoModelForCausalLM.from_pretrained(
+                folder,
+                config=config,
+                dtype=torch.float32,
+                use_safetensors=True,
+                local_files_only=True,
+                trust_remote_code=False,
+            )
+        else:
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(random_seed)
+                network = AutoModelForCausalLM.from_config(config, dtype=torch.float32, trust_remote_code=False)
+            if (folder / "generation_config.json").exists():
+                network.generation_config = GenerationConfig.from_pretrained(folder)
+    except (OSError, ValueError, RuntimeError) as problem:
+        raise DamagedFile(f"the model cannot be opened: {problem}", where=str(folder)) from None
+    rows = network.get_input_embeddings().weight.shape[0]
+    if rows < tokenizer.vocabulary_size:
+        raise IncompatibleModel(
+            f"the tokenizer has {tokenizer.vocabulary_size} tokens and the model {rows}",
+            where=str(folder),
+            expected="a tokenizer that belongs to the model",
+        )
+    return OpenModel(network, tokenizer)
+
+
+def add_adapter(model: OpenModel, settings: AdapterSettings, seed: int) -> OpenModel:
+    """Put fresh low-rank adapters into the model; only they learn. At the start they change nothing."""
+    targets: str | list[str] = settings.targets
+    if settings.targets != "all-linear":
+        targets = [name.strip() for name in settings.targets.split(",")]
+    lora = LoraConfig(
+        r=settings.rank,
+        lora_alpha=settings.alpha,
+        lora_dropout=settings.dropout,
+        target_modules=targets,
+        task_type="CAUSAL_LM",
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        try:
+            adapted = get_peft_model(model.network, lora)
+        except ValueError as problem:
+            raise RequestError(
+                str(problem), where="adapter.targets", attempt="adapter.targets=all-linear"
+            ) from None
+    return OpenModel(adapted.get_base_model(), model.tokenizer, adapted)
+
+
+def read_adapter(model: OpenModel, folder: Path, *, is_trainable: bool = False) -> OpenModel:
+    """Put a stored adapter (PEFT's files, safetensors) into the model it was trained on."""
+    refuse_unsafe_folder(folder, needs_weights=True)
+    try:
+        adapted = PeftModel.from_pretrained(model.network, folder, is_trainable=is_trainable, local_files_only=True)
+    except (RuntimeError, ValueError, OSError, KeyError) as problem:
+        raise IncompatibleModel(
+            f"the adapter does not fit the base: {str(problem).splitlines()[0]}",
+            where=str(folder),
+            expected="the base that the adapter was trained on",
+        ) from None
+    for name, weight in adapted.named_parameters():
+        if "lora_" in name and not torch.isfinite(weight).all():
+            raise DamagedFile(f"{name} holds values that are no numbers", where=str(folder))
+    return OpenModel(adapted.get_base_model(), model.tokenizer, adapted)
+
+
+def merge_adapter(model: OpenModel) -> OpenModel:
+    """Fold the adapter into the weights of the base; what comes out is a plain model."""
+    if model.adapted is None:
+        return model
+    return OpenModel(model.adapted.merge_and_unload(safe_merge=True), model.tokenizer)
+
+
+def save_adapter(model: OpenModel, folder: Path, base_name: str) -> None:
+    """Write PEFT's two files. The base is named by what people call it, never by a path of this machine."""
+    if model.adapted is None:
+        raise IncompatibleModel("the model carries no adapter", where=str(folder))
+    model.adapted.save_pretrained(folder, safe_serialization=True)
+    (folder / "README.md").unlink(missing_ok=True)
+    path = folder / "adapter_config.json"
+    config = json.loads(path.read_text(encoding="utf-8"))
+    config["base_model_name_or_path"] = base_name
+    path.write_text(json.dumps(config, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def _open_config(folder: Path, dropout: float) -> PretrainedConfig:
+    document = read_model_config(folder)
+    model_type = document.get("model_type")
+    try:
+        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    except (ValueError, OSError, KeyError) as problem:
+        raise IncompatibleModel(
+            f"transformers knows no architecture {model_type!r}", where=str(folder), expected=str(problem).splitlines()[0]
+        ) from None
+    if dropout > 0:
+        names = [name for name in _DROPOUT_NAMES if hasattr(config, name)]
+        if not names:
+            raise RequestError(
+                f"{model_type} has no dropout to set", where="training.dropout", attempt="adapter.dropout, with adapter.kind=lora"
+            )
+        for name in names:
+            setattr(config, name, dropout)
+    return config

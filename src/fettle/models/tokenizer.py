@@ -1,0 +1,112 @@
+"""A model's tokenizer and chat template behind one narrow face.
+
+Text inside a message is never read as a control token; the template's own control tokens always are. Rendering happens
+in the sandbox that transformers gives its templates.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from jinja2 import TemplateError
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
+
+from fettle.errors import DamagedFile, RequestError
+
+# For a model that brings no template. Plain words, and the model's own end-of-text token to stop at.
+DEFAULT_TEMPLATE = (
+    "{% for message in messages %}{{ '### ' + message['role'] + '\n' + message['content'] }}"
+    "{% if message['role'] == 'assistant' %}{{ eos_token }}{% endif %}{{ '\n' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '### assistant\n' }}{% endif %}"
+)
+
+
+class ModelTokenizer:
+    """Text to ids and back, and conversations to the text that the model reads."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, stop_ids: Sequence[int]) -> None:
+        self.inner = tokenizer
+        self.has_own_template = tokenizer.chat_template is not None
+        if not self.has_own_template:
+            tokenizer.chat_template = DEFAULT_TEMPLATE
+        self.stop_ids = frozenset(stop_ids)
+        self.control_texts = tuple(sorted((str(text) for text in tokenizer.all_special_tokens), key=len, reverse=True))
+        self.pad_id: int = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else min(self.stop_ids)
+        self.end_id: int | None = tokenizer.eos_token_id
+
+    @property
+    def template(self) -> str:
+        """The chat template in use."""
+        return str(self.inner.chat_template)
+
+    @property
+    def template_sha256(self) -> str:
+        """The template's identity; training and serving must agree on it."""
+        return hashlib.sha256(self.template.encode()).hexdigest()
+
+    @property
+    def vocabulary_size(self) -> int:
+        """How many tokens there are, added ones included."""
+        return len(self.inner)
+
+    def render(self, messages: Sequence[Mapping[str, str]], with_answer_opening: bool) -> str:
+        """The conversation as the model reads it; with the opening of an answer when one is to follow."""
+        try:
+            text = self.inner.apply_chat_template(
+                [dict(message) for message in messages], tokenize=False, add_generation_prompt=with_answer_opening
+            )
+        except TemplateError as problem:
+            raise RequestError(
+                f"the model's chat template refuses this conversation: {problem}",
+                expected="turns in an order that the template knows",
+            ) from None
+        return str(text)
+
+    def encode(self, text: str) -> list[int]:
+        """Ids of template text: control tokens are control tokens. Nothing is added in front or behind."""
+        return list(self.inner(text, add_special_tokens=False)["input_ids"])
+
+    def encode_plain(self, text: str) -> list[int]:
+        """Ids of a person's text: what looks like a control token is spelt out."""
+        return list(self.inner(text, add_special_tokens=False, split_special_tokens=True)["input_ids"])
+
+    def decode(self, ids: Sequence[int], with_control: bool = False) -> str:
+        """Text of ids, control tokens left out unless asked for."""
+        return str(self.inner.decode(list(ids), skip_special_tokens=not with_control, clean_up_tokenization_spaces=False))
+
+    def token_text(self, token: int) -> str:
+        """One token as people can read it."""
+        return str(self.inner.decode([token], skip_special_tokens=False, clean_up_tokenization_spaces=False))
+
+    def save(self, folder: Path) -> None:
+        """Write tokenizer and template in the Hugging Face layout."""
+        self.inner.save_pretrained(folder)
+
+
+def open_tokenizer(folder: Path) -> ModelTokenizer:
+    """Open the tokenizer of a model folder; find the tokens at which the model stops."""
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    except (OSError, ValueError, KeyError) as problem:
+        raise DamagedFile(
+            f"the tokenizer cannot be opened: {problem}", where=str(folder), expected="tokenizer.json"
+        ) from None
+    return ModelTokenizer(tokenizer, _stop_ids(folder, tokenizer))
+
+
+def _stop_ids(folder: Path, tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    stops = [] if tokenizer.eos_token_id is None else [int(tokenizer.eos_token_id)]
+    path = folder / "generation_config.json"
+    if path.exists():
+        named = json.loads(path.read_text(encoding="utf-8")).get("eos_token_id") or []
+        stops += [int(token) for token in ([named] if isinstance(named, int) else named)]
+    if not stops:
+        raise RequestError(
+            "the model names no token to stop at",
+            where=str(folder),
+            expected="eos_token in tokenizer_config.json, or eos_token_id in generation_config.json",
+        )
+    return stops

@@ -1,0 +1,1 @@
+"""The workspace: a folder with a catalogue, blobs named by their hash, and whole files only."""

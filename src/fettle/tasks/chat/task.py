@@ -1,0 +1,90 @@
+"""chat: conversations whose learned turns are the assistant's. Answers are written, and scored by loss, chrF, ROUGE-L."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+
+from fettle.data.records import Conversation, Message, Record, Row
+from fettle.generation.answer import Answer, Answerer
+from fettle.generation.config import DecodingSettings
+from fettle.generation.decoding import complete
+from fettle.models.load import OpenModel
+from fettle.models.tokenizer import ModelTokenizer
+from fettle.tasks.task import Task
+from fettle.tokens.config import PromptSettings
+from fettle.tokens.encoder import Encoder
+from fettle.tokens.example import Example
+from fettle.tokens.template import Turn, encode_prompt, encode_turns
+
+
+class ChatEncoder:
+    """Conversations through the model's own template; a system message of the settings where a row has none."""
+
+    def __init__(self, tokenizer: ModelTokenizer, prompt: PromptSettings) -> None:
+        self._tokenizer = tokenizer
+        self._system = prompt.system
+
+    def turns(self, record: Record) -> list[Turn]:
+        """The conversation as the template takes it."""
+        if not isinstance(record, Conversation):
+            raise TypeError(f"chat takes conversations, not {type(record).__name__}")
+        turns = [Turn(message.role, message.content, message.weight) for message in record.messages]
+        if self._system and (not turns or turns[0].role != "system"):
+            turns.insert(0, Turn("system", self._system))
+        return turns
+
+    def examples(self, record: Record, source: str) -> list[Example]:
+        return encode_turns(self._tokenizer, self.turns(record), source)
+
+    def prompt(self, record: Record) -> list[int]:
+        """Everything before the last learned turn of the assistant, or all of it where none is learned."""
+        turns = self.turns(record)
+        return encode_prompt(self._tokenizer, turns[: _last_learned(turns)])
+
+    def expected(self, record: Record) -> str:
+        turns = self.turns(record)
+        place = _last_learned(turns)
+        return turns[place].content if place < len(turns) else ""
+
+
+class ChatAnswerer:
+    """Written answers."""
+
+    def __init__(self, tokenizer: ModelTokenizer, decoding: DecodingSettings, dtype: torch.dtype) -> None:
+        self._tokenizer = tokenizer
+        self._decoding = decoding
+        self._dtype = dtype
+
+    def answers(
+        self, model: OpenModel, prompts: Sequence[Sequence[int]], progress: Callable[[int], None] | None = None
+    ) -> list[Answer]:
+        written = complete(model, prompts, self._decoding, dtype=self._dtype, progress=progress)
+        return [Answer(self._tokenizer.decode(one.ids).strip(), {}, one.is_complete) for one in written]
+
+
+def _last_learned(turns: Sequence[Turn]) -> int:
+    learned = [place for place, turn in enumerate(turns) if turn.role == "assistant" and turn.weight > 0]
+    return learned[-1] if learned else len(turns)
+
+
+def _labels(_rows: Sequence[Row]) -> tuple[str, ...]:
+    return ()
+
+
+def _encoder(tokenizer: ModelTokenizer, prompt: PromptSettings, _labels: tuple[str, ...]) -> Encoder:
+    return ChatEncoder(tokenizer, prompt)
+
+
+def _answerer(
+    tokenizer: ModelTokenizer, decoding: DecodingSettings, _labels: tuple[str, ...], dtype: torch.dtype
+) -> Answerer:
+    return ChatAnswerer(tokenizer, decoding, dtype)
+
+
+def _question(text: str) -> Record:
+    return Conversation((Message("user", text),))
+
+
+TASK = Task("chat", ("loss", "perplexity", "chrf", "rouge_l"), _labels, _encoder, _answerer, _question)

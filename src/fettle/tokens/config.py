@@ -1,0 +1,28 @@
+"""Settings of the tokens room."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import NonNegativeInt
+
+from fettle.config.settings import Settings
+
+
+class PromptSettings(Settings):
+    """What stands around the user's text, and what happens to rows that are too long."""
+
+    system: str = ""
+    """System message put in front of every row that has none."""
+
+    instruction: str = ""
+    """Text put before the row's own text, in the same user message (tasks with a label)."""
+
+    list_labels: bool = False
+    """Whether the instruction ends with the list of all labels (tasks with a label)."""
+
+    max_length: NonNegativeInt = 0
+    """Most tokens of a row. 0: as many as the model's context has, at most 2,048."""
+
+    too_long: Literal["cut", "drop"] = "cut"
+    """Rows over max_length: cut at the end (the stop token is then not learned on them), or dropped. Both are counted."""

@@ -1,0 +1,62 @@
+"""An example: what one row means to a model.
+
+Token ids, and reads. A read says where the model is read, what is expected there and with what weight. Expectations
+are never aligned to the tokens: where rows share a beginning, its last token is read once for each of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TokenReads:
+    """Next-token reads: after token `at` the token `token` is expected, with weight `weight` (0 = looked at only)."""
+
+    at: Ints
+    token: Ints
+    weight: Floats
+
+    def __len__(self) -> int:
+        return len(self.at)
+
+    @classmethod
+    def of(cls, at: list[int], token: list[int], weight: list[float]) -> TokenReads:
+        """Three columns of equal length.
+
+        >>> len(TokenReads.of([0, 1], [7, 8], [1.0, 1.0]))
+        2
+        """
+        return cls(np.asarray(at, np.int64), np.asarray(token, np.int64), np.asarray(weight, np.float32))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Example:
+    """One sequence and its reads. `source` is `file:line`, so that any fault can name the row."""
+
+    ids: Ints
+    reads: TokenReads
+    source: str = ""
+    is_stop_learned: bool = field(default=True)
+    num_cut_tokens: int = 0
+
+    @property
+    def num_tokens(self) -> int:
+        """Tokens that the model reads."""
+        return len(self.ids)
+
+    @property
+    def num_learned(self) -> int:
+        """Reads that pull on the weights."""
+        return int((self.reads.weight > 0).sum())
+
+    @property
+    def learned_weight(self) -> float:
+        """The weights of all reads together; a loss is a sum divided by this."""
+        return float(self.reads.weight.sum(dtype=np.float64))

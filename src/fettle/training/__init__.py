@@ -1,0 +1,1 @@
+"""Batches become weights: one loop, exact, resumable to the bit."""

@@ -1,0 +1,44 @@
+"""How a run may be watched and probed. Who watches hands these in; the loop knows nothing of who they are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from fettle.models.load import OpenModel
+
+
+@dataclass(frozen=True, slots=True)
+class StepReport:
+    """One optimizer step, as it is shown: the loss is a mean over learned weight, in nats."""
+
+    step: int
+    num_steps: int
+    loss: float
+    learning_rate: float
+    gradient_norm: float
+    learned_tokens: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class HeldOutReport:
+    """One look at the held-out rows: `scores` has `loss`, and what the task measures."""
+
+    step: int
+    scores: dict[str, float]
+    is_best: bool
+
+
+class Watcher(Protocol):
+    """Sees what happens; must not change anything."""
+
+    def on_step(self, report: StepReport) -> None: ...
+    def on_held_out(self, report: HeldOutReport) -> None: ...
+    def on_checkpoint(self, step: int, is_best: bool) -> None: ...
+
+
+class Probe(Protocol):
+    """Measures the model on rows that it is not trained on."""
+
+    def measure(self, model: OpenModel) -> dict[str, float]: ...

@@ -1,0 +1,143 @@
+"""Laws of the row metrics, and the packages that already compute them as judges."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from itertools import combinations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rouge_score.rouge_scorer import RougeScorer
+from sacrebleu import corpus_chrf as sacrebleu_corpus_chrf
+from sklearn.metrics import accuracy_score, f1_score
+
+from fettle.evaluation.metrics import (
+    accuracy_hits,
+    chrf,
+    corpus_chrf,
+    label_codes,
+    longest_common_subsequence,
+    macro_f1,
+    macro_f1_of_codes,
+    perplexity,
+    rouge_l,
+)
+
+SETTINGS = settings(deadline=None, max_examples=60, database=None, derandomize=True)
+LABELS = st.sampled_from(["spam", "ham", "Ham", "", "other"])
+ROWS = st.lists(st.tuples(LABELS, LABELS), min_size=1, max_size=30)
+WORDS = st.sampled_from(["the", "cat", "sat", "on", "The", "mat.", "42", "naïve", "x-y", "--", "\n"])
+TEXTS = st.one_of(st.lists(WORDS, max_size=15).map(" ".join), st.text(max_size=20))
+
+
+@pytest.fixture(scope="module")
+def rouge_score_rouge_l() -> Callable[[str, str], float]:
+    scorer = RougeScorer(["rougeL"], use_stemmer=False)
+    return lambda hypothesis, reference: float(scorer.score(reference, hypothesis)["rougeL"].fmeasure)
+
+
+@SETTINGS
+@given(ROWS)
+def test_the_mean_of_hits_is_the_accuracy(rows: list[tuple[str, str]]) -> None:
+    expected, predicted = [list(column) for column in zip(*rows, strict=True)]
+    hits = accuracy_hits(expected, predicted)
+    assert set(hits) <= {0.0, 1.0}
+    assert sum(hits) / len(hits) == pytest.approx(accuracy_score(expected, predicted))
+
+
+@SETTINGS
+@given(ROWS)
+def test_macro_f1_equals_scikit_learn(rows: list[tuple[str, str]]) -> None:
+    expected, predicted = [list(column) for column in zip(*rows, strict=True)]
+    judge = f1_score(expected, predicted, average="macro", zero_division=0)
+    assert macro_f1(expected, predicted) == pytest.approx(judge, abs=1e-12)
+
+
+def test_macro_f1_counts_a_class_that_is_only_predicted() -> None:
+    assert macro_f1(["a", "b"], ["a", "b"]) == 1.0
+    assert macro_f1(["a", "b", "b"], ["a", "b", "c"]) == pytest.approx((1.0 + 2 / 3 + 0.0) / 3)
+
+
+def test_labels_that_differ_only_by_a_trailing_nul_stay_two() -> None:
+    assert macro_f1(["a", "a\x00"], ["a", "a"]) == pytest.approx((2 / 3 + 0.0) / 2)
+
+
+def test_macro_f1_of_a_resample_is_that_of_the_chosen_rows() -> None:
+    generator = np.random.default_rng(3)
+    expected = [str(label) for label in generator.choice(["a", "b", "rare"], size=40, p=[0.5, 0.45, 0.05])]
+    predicted = [str(label) for label in generator.choice(["a", "b", "never"], size=40)]
+    expected_codes, predicted_codes = label_codes(expected, predicted)
+    for _ in range(20):
+        rows = generator.integers(0, 40, size=12)
+        chosen = macro_f1([expected[row] for row in rows], [predicted[row] for row in rows])
+        assert macro_f1_of_codes(expected_codes[rows], predicted_codes[rows]) == pytest.approx(chosen, abs=1e-12)
+
+
+@SETTINGS
+@given(TEXTS, TEXTS)
+def test_chrf_equals_sacrebleu_on_a_corpus_of_one(hypothesis: str, reference: str) -> None:
+    judge = sacrebleu_corpus_chrf([hypothesis], [[reference]]).score / 100.0
+    assert chrf(hypothesis, reference) == pytest.approx(judge, abs=1e-12)
+    assert corpus_chrf([hypothesis], [reference]) == pytest.approx(judge, abs=1e-12)
+
+
+def test_corpus_chrf_pools_its_rows() -> None:
+    hypotheses, references = ["a", "the cat sat on the mat", "no"], ["b", "the cat sat on a mat", "nothing"]
+    judge = sacrebleu_corpus_chrf(hypotheses, [references]).score / 100.0
+    mean_of_rows = sum(map(chrf, hypotheses, references)) / 3
+    assert corpus_chrf(hypotheses, references) == pytest.approx(judge, abs=1e-12)
+    assert abs(judge - mean_of_rows) > 0.05
+
+
+def test_chrf_weighs_recall_above_precision() -> None:
+    whole, part = "the cat sat on the mat", "the cat"
+    assert chrf(whole, part) > chrf(part, whole) > 0.0
+
+
+@SETTINGS
+@given(TEXTS, TEXTS)
+def test_rouge_l_equals_rouge_score(
+    rouge_score_rouge_l: Callable[[str, str], float], hypothesis: str, reference: str
+) -> None:
+    judge = rouge_score_rouge_l(hypothesis, reference)
+    assert rouge_l(hypothesis, reference) == pytest.approx(judge, abs=1e-12)
+    assert rouge_l(reference, hypothesis) == pytest.approx(judge, abs=1e-12)
+
+
+def test_rouge_l_of_long_texts_is_right_and_fast(rouge_score_rouge_l: Callable[[str, str], float]) -> None:
+    generator = np.random.default_rng(0)
+    left, right = (" ".join(f"w{word}" for word in generator.integers(0, 60, size=500)) for _ in range(2))
+    assert 0.1 < rouge_l(left, right) < 0.9
+    assert rouge_l(left, right) == pytest.approx(rouge_score_rouge_l(left, right), abs=1e-12)
+    start = time.perf_counter()
+    rouge_l(" ".join([left] * 16), " ".join([right] * 16))
+    # 64 million cells of a table: many seconds when they are filled one by one.
+    assert time.perf_counter() - start < 1.0
+
+
+@SETTINGS
+@given(st.text("abc", max_size=8), st.text("abc", max_size=8))
+def test_the_common_subsequence_is_the_longest_of_all(left: str, right: str) -> None:
+    def subsequences(text: str) -> set[tuple[str, ...]]:
+        return {chosen for length in range(len(text) + 1) for chosen in combinations(text, length)}
+
+    longest = max(map(len, subsequences(left) & subsequences(right)))
+    assert longest_common_subsequence(left, right) == longest
+
+
+def test_perplexity_undoes_the_logarithm_and_never_raises() -> None:
+    assert perplexity(math.log(50_257)) == pytest.approx(50_257)
+    assert perplexity(710.0) == perplexity(math.inf) == math.inf
+    assert math.isnan(perplexity(math.nan))
+
+
+@pytest.mark.parametrize("metric", [accuracy_hits, macro_f1, corpus_chrf, label_codes])
+def test_columns_that_do_not_pair_up_are_refused(metric: Callable[[list[str], list[str]], object]) -> None:
+    with pytest.raises(ValueError, match="pair up"):
+        metric(["a", "b"], ["a"])
+    with pytest.raises(ValueError, match="no rows"):
+        metric([], [])
