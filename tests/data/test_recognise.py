@@ -20,9 +20,7 @@ def csv(folder: Path, text: str, name: str = "a.csv") -> Path:
 def test_a_guess_comes_with_its_evidence(tmp_path):
     path = csv(tmp_path, "text,category\na,x\nb,y\nc,x\n")
     found = recognise(path, {}, None)
-    assert found.why == (
-        "CSV with a header (text, category); category is read as label: 2 distinct values in 3 rows"
-    )
+    assert found.why == ("CSV with a header (text, category); category is read as label: 2 distinct values in 3 rows")
     assert found.columns == {"text": "text", "label": "category"}
 
 
@@ -126,6 +124,16 @@ def test_lines_with_tabs_but_no_header_are_label_lines(tmp_path):
     found = recognise(path, {})
     assert (found.container.name, found.dialect.name) == ("label_lines", "labelled")
     assert "2 distinct values in 4 rows" in found.why
+
+
+def test_prose_with_commas_is_prose(tmp_path):
+    found = recognise(csv(tmp_path, "Dear Ann, hello\nIt is cold, here\n\nYours, Bob", "letter.txt"), {})
+    assert (found.container.name, found.dialect.name) == ("plain_text", "text")
+
+
+def test_objects_with_unknown_keys_are_no_prose(tmp_path):
+    with pytest.raises(RequestError, match="do not say what is what: subject, queue"):
+        recognise(csv(tmp_path, '{"subject": "a b", "queue": "c"}\n' * 4, "a.txt"), {})
 
 
 def test_a_header_alone_and_rows_that_cannot_be_read(tmp_path):

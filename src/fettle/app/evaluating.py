@@ -21,7 +21,7 @@ from fettle.evaluation.scorer import score
 from fettle.generation.answer import Answerer
 from fettle.generation.scoring import read_tokens
 from fettle.models.load import OpenModel
-from fettle.models.machine import choose_dtype, dtype_named, keep_freed_pages, num_threads
+from fettle.models.machine import dtype_named, keep_freed_pages, num_threads
 from fettle.reporting.card import model_card
 from fettle.storage.catalogue import now
 from fettle.storage.publish import publish_bytes
@@ -64,7 +64,7 @@ def asker_for(bundle: Bundle) -> Asker:
         settings=settings,
         labels=bundle.labels,
         max_length=int(str(bundle.manifest["max_length"])),
-        dtype=dtype_named(choose_dtype(settings.training.dtype)),
+        dtype=dtype_named(plan["machine"]["dtype"]),
     )
 
 
@@ -139,7 +139,9 @@ def _rows_to_score(
         seen = [row for row in known if row.part != "test"]
         leaked = shared_inputs(seen, rows)
         if leaked:
-            notes.append(f"{len(leaked)} of {len(rows)} rows stand among the rows that were learned: the scores flatter")
+            notes.append(
+                f"{len(leaked)} of {len(rows)} rows stand among the rows that were learned: the scores flatter"
+            )
     if asker.labels:
         unseen = sum(getattr(row.record, "label", "") not in asker.labels for row in rows)
         if unseen:

@@ -9,7 +9,14 @@ from fettle.jobs.run import RunFolder
 from fettle.models.base import BUNDLED_FOLDER, bundled_names, find_base, fingerprint, read_model_config
 from fettle.storage.workspace import Workspace
 
-_SHAPE = ("model_type", "hidden_size", "num_hidden_layers", "num_attention_heads", "vocab_size", "max_position_embeddings")
+_SHAPE = (
+    "model_type",
+    "hidden_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "vocab_size",
+    "max_position_embeddings",
+)
 
 
 def base_cards(workspace: Workspace) -> list[dict[str, object]]:

@@ -120,7 +120,8 @@ def get_bundle(workspace: Workspace, reference: str) -> Bundle:
     if bundle is None:
         names = [path.name for path in workspace.bundles.iterdir() if not path.name.startswith(".")]
         raise UnknownName(
-            f"there is no bundle {reference!r}", expected=f"one of: {near_misses(reference, names) or 'none yet'}, or a path"
+            f"there is no bundle {reference!r}",
+            expected=f"one of: {near_misses(reference, names) or 'none yet'}, or a path",
         )
     return bundle
 

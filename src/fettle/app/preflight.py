@@ -193,7 +193,7 @@ def decide_machine(prepared: Prepared, settings: PlanSettings) -> Machine:
     return Machine(
         layout=layout,
         layout_reason=reason,
-        dtype=choose_dtype(settings.training.dtype),
+        dtype=choose_dtype(settings.training.dtype, int(getattr(config, "hidden_size", 0))),
         threads=num_threads(),
         device=str(choose_device()),
         num_steps=num_steps,
@@ -299,15 +299,17 @@ def _warnings(prepared: Prepared, with_stop: int) -> list[str]:
                 f"{num_rows} rows for {num_labels} labels: under {_FEW_ROWS_OF_A_LABEL} rows a label, some will not be learned"
             )
     if with_stop < num_rows:
-        warnings.append(f"{num_rows - with_stop} rows are cut before their end, so the stop token is not learned on them")
+        warnings.append(
+            f"{num_rows - with_stop} rows are cut before their end, so the stop token is not learned on them"
+        )
     if not prepared.tokenizer.has_own_template:
         warnings.append("the base has no chat template; fettle's own is used and goes into the bundle")
     if not prepared.num_test_rows:
-        warnings.append(f"no test rows: fettle data split {prepared.version.dataset}, or a test file as a dataset of its own")
-    elif (half := _half_width(prepared)) is not None and half > 0.05:
         warnings.append(
-            f"with {prepared.num_test_rows} test rows a share is only known to about ±{half:.2f} (95 %)"
+            f"no test rows: fettle data split {prepared.version.dataset}, or a test file as a dataset of its own"
         )
+    elif (half := _half_width(prepared)) is not None and half > 0.05:
+        warnings.append(f"with {prepared.num_test_rows} test rows a share is only known to about ±{half:.2f} (95 %)")
     return warnings
 
 

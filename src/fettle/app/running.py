@@ -71,9 +71,8 @@ def start_run(
     taken = {run.name for run in workspace.catalogue.runs()} | {path.name for path in workspace.bundles.iterdir()}
     name = name or new_run_name(taken)
     _check_name(workspace, name)
+    RunFolder(workspace.runs / name).write_plan(_stored_plan(plan, prepared, preflight, fork))
     workspace.catalogue.add_run(name, plan.recipe)
-    folder = RunFolder(workspace.runs / name)
-    folder.write_plan(_stored_plan(plan, prepared, preflight, fork))
     return _carry_out(workspace, name, plan, prepared, preflight, watchers, start)
 
 

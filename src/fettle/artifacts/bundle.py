@@ -68,7 +68,9 @@ class Bundle:
 def write_bundle(path: Path, manifest: dict[str, object], write_contents: Callable[[Path], None]) -> Bundle:
     """Publish a bundle whole: its contents first, the manifest with their hashes last."""
     if path.exists():
-        raise RequestError("there is a bundle of that name already", where=str(path), attempt="--name with another name")
+        raise RequestError(
+            "there is a bundle of that name already", where=str(path), attempt="--name with another name"
+        )
     with publishing_folder(path) as staged:
         write_contents(staged)
         files = {
@@ -110,7 +112,9 @@ def read_bundle(path: Path) -> Bundle:
         found = path / name
         if not found.is_file() or sha256_of_file(found) != digest:
             state = "has changed" if found.is_file() else "is missing"
-            raise DamagedFile(f"a file of the bundle {state}", where=str(found), attempt="the run's own bundle, or train again")
+            raise DamagedFile(
+                f"a file of the bundle {state}", where=str(found), attempt="the run's own bundle, or train again"
+            )
     return Bundle(path, sha256_of_bytes(data), manifest)
 
 

@@ -46,7 +46,9 @@ def export_hf(model: OpenModel, folder: Path, prompts: Sequence[Sequence[int]], 
     `write` gives a model's greedy answers to the prompts.
     """
     if folder.exists():
-        raise RequestError("there is something at that place already", where=str(folder), attempt="--out with another folder")
+        raise RequestError(
+            "there is something at that place already", where=str(folder), attempt="--out with another folder"
+        )
     before = [_logits(model, prompt) for prompt in prompts]
     said = write(model)
     merged = merge_adapter(model)
@@ -79,7 +81,9 @@ def _compare(before: Sequence[torch.Tensor], after: Sequence[torch.Tensor], same
     largest = max(float(logits.abs().max()) for logits in before)
     apart = max(float((one - other).abs().max()) for one, other in zip(before, after, strict=True))
     divergences = [
-        torch.nn.functional.kl_div(other.log_softmax(-1), one.log_softmax(-1), log_target=True, reduction="none").sum(-1)
+        torch.nn.functional.kl_div(other.log_softmax(-1), one.log_softmax(-1), log_target=True, reduction="none").sum(
+            -1
+        )
         for one, other in zip(before, after, strict=True)
     ]
     positions = torch.cat(divergences)

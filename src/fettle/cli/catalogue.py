@@ -34,7 +34,9 @@ def models_list(json: bool = JSON) -> None:
         return
     for card in cards:
         OUT.print(f"{card['name']}  {card['kind']}  {escape(str(card['about']))}", highlight=False)
-    OUT.print("also: base=/folder/of/a/model, base=owner/name from the hub, base=random:… for fresh weights", style="dim")
+    OUT.print(
+        "also: base=/folder/of/a/model, base=owner/name from the hub, base=random:… for fresh weights", style="dim"
+    )
 
 
 @models_app.command("show")
@@ -113,8 +115,14 @@ def runs_show(name: str, json: bool = JSON) -> None:
     if json:
         print_json(facts)
         return
-    OUT.print(f"[bold]{name}[/]  {facts['state']}  {facts['recipe']}  {facts['bundle'] or ''}", highlight=False, soft_wrap=True)
+    OUT.print(
+        f"[bold]{name}[/]  {facts['state']}  {facts['recipe']}  {facts['bundle'] or ''}",
+        highlight=False,
+        soft_wrap=True,
+    )
     looks = facts["held_out"]
     for look in looks if isinstance(looks, list) else []:
-        OUT.print(f"  step {look['step']}: " + "  ".join(f"{k} {v:.3f}" for k, v in look["scores"].items()), highlight=False)
+        OUT.print(
+            f"  step {look['step']}: " + "  ".join(f"{k} {v:.3f}" for k, v in look["scores"].items()), highlight=False
+        )
     OUT.print(f"  checkpoints: {facts['checkpoints']}", highlight=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -26,10 +27,14 @@ def run(name: str, words: list[str]) -> int:
 
 @app.command("import")
 def import_command(
-    files: list[Path] = typer.Argument(..., help="Files: JSON Lines, CSV, TSV, .xlsx, plain text, lines of label and text."),
+    files: list[Path] = typer.Argument(
+        ..., help="Files: JSON Lines, CSV, TSV, .xlsx, plain text, lines of label and text."
+    ),
     name: str = typer.Option(..., "--name", help="Dataset to make, or to add to."),
     task: str = typer.Option(None, "--task", help="chat, classify or text, where the columns leave it open."),
-    maps: list[str] = typer.Option([], "--map", help="COLUMN=FIELD; FIELD is text, label, prompt, completion, messages or -."),
+    maps: list[str] = typer.Option(
+        [], "--map", help="COLUMN=FIELD; FIELD is text, label, prompt, completion, messages or -."
+    ),
     json: bool = JSON,
 ) -> None:
     """Read files into a new version. Bad rows are refused with their line, and wait in quarantine to be mended.
@@ -39,7 +44,7 @@ def import_command(
     fettle data import mail.xlsx --name mail --map Betreff=text --map Art=label
     fettle data import .fettle/datasets/mail/…/quarantine/mail.csv --name mail --map Betreff=text --map Art=label
     """
-    result = import_data(open_workspace(), files, name, task, dict(_pair(word) for word in maps))
+    result = import_data(open_workspace(), files, name, task, dict(pair(word) for word in maps))
     if json:
         print_json(result.as_json())
         return
@@ -59,7 +64,9 @@ def import_command(
     if result.num_known:
         OUT.print(f"note: {result.num_known} rows were in the dataset already and are now there twice", style="yellow")
     if result.quarantine:
-        OUT.print(f"refused rows: {result.quarantine} (mend them, then import that file)", highlight=False, soft_wrap=True)
+        OUT.print(
+            f"refused rows: {result.quarantine} (mend them, then import that file)", highlight=False, soft_wrap=True
+        )
 
 
 @app.command("split")
@@ -98,7 +105,9 @@ def list_command(json: bool = JSON) -> None:
         print_json([vars(version) for version in versions])
         return
     for version in versions:
-        OUT.print(f"{version.label}  {version.task}  {version.operation}  {version.num_rows} rows  {version.created_at}")
+        OUT.print(
+            f"{version.label}  {version.task}  {version.operation}  {version.num_rows} rows  {version.created_at}"
+        )
     if not versions:
         OUT.print("no datasets yet; fettle data import FILE --name NAME")
 
@@ -118,20 +127,30 @@ def show_command(
     stored, found = load_rows(open_workspace(), version)
     if json:
         shown = [{"file": row.file, "line": row.line, "part": row.part, "record": row.record} for row in found[:rows]]
-        print_json({"version": stored.label, "task": stored.task, "rows": len(found), "shown": [_plain(row) for row in shown]})
+        print_json(
+            {"version": stored.label, "task": stored.task, "rows": len(found), "shown": [_plain(row) for row in shown]}
+        )
         return
-    OUT.print(f"[bold]{stored.label}[/]: {len(found)} rows for {stored.task}, made by {stored.operation}", highlight=False)
+    OUT.print(
+        f"[bold]{stored.label}[/]: {len(found)} rows for {stored.task}, made by {stored.operation}", highlight=False
+    )
     for row in found[:rows]:
         label = getattr(row.record, "label", "")
-        OUT.print(f"{escape(row.file)}:{row.line} {row.part} [green]{escape(label)}[/] {escape(input_text(row.record))}", highlight=False)
+        OUT.print(
+            f"{escape(row.file)}:{row.line} {row.part} [green]{escape(label)}[/] {escape(input_text(row.record))}",
+            highlight=False,
+        )
 
 
-def _pair(word: str) -> tuple[str, str]:
+def pair(word: str) -> tuple[str, str]:
+    """A `--map` as column and field."""
     column, sign, target = word.rpartition("=")
     if not sign:
-        raise RequestError(f"{word!r} is no map", where="--map", expected="COLUMN=FIELD", attempt="--map category=label")
+        raise RequestError(
+            f"{word!r} is no map", where="--map", expected="COLUMN=FIELD", attempt="--map category=label"
+        )
     return column, target
 
 
-def _plain(row: dict[str, object]) -> dict[str, object]:
+def _plain(row: Mapping[str, object]) -> dict[str, object]:
     return {name: msgspec.to_builtins(value) for name, value in row.items()}

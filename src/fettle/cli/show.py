@@ -61,7 +61,9 @@ def show_tokens(source: str, tokens: Sequence[Any]) -> None:
             text.append("⟦" if token.is_learned else "⟧", style="bold green")
             is_open = token.is_learned
         style = "bold green" if token.is_learned else "dim"
-        text.append(token.text.replace("\n", "⏎\n"), style=f"{style} underline" if token.is_stop and token.is_learned else style)
+        text.append(
+            token.text.replace("\n", "⏎\n"), style=f"{style} underline" if token.is_stop and token.is_learned else style
+        )
     if is_open:
         text.append("⟧", style="bold green")
     OUT.print(f"[bold]{escape(source)}[/] ({len(tokens)} tokens, {sum(token.is_learned for token in tokens)} learned)")
@@ -86,7 +88,11 @@ def _difference(metric: str, pair: Mapping[str, Any]) -> str:
     is_better = (pair["difference"] < 0) == (metric in _LOWER_IS_BETTER)
     sure = low > 0 or high < 0
     colour = ("green" if is_better else "red") if sure else "default"
-    body = f"{pair['difference']:+.3f} \\[{low:+.3f}, {high:+.3f}]" if abs(pair["difference"]) < 100 else f"{pair['difference']:+.0f}"
+    body = (
+        f"{pair['difference']:+.3f} \\[{low:+.3f}, {high:+.3f}]"
+        if abs(pair["difference"]) < 100
+        else f"{pair['difference']:+.0f}"
+    )
     return f"[{colour}]{body}[/{colour}]"
 
 

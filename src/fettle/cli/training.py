@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import typer
 from rich.markup import escape
 
@@ -123,7 +121,9 @@ def show_preflight(plan: ResolvedPlan, preflight: Preflight) -> None:
         f"machine: {machine.layout} layout ({machine.layout_reason}); {machine.dtype}, {machine.threads} threads, {machine.device}",
         highlight=False,
     )
-    OUT.print(f"steps: {machine.num_steps}, a look at the held-out rows every {machine.look_every_steps}", highlight=False)
+    OUT.print(
+        f"steps: {machine.num_steps}, a look at the held-out rows every {machine.look_every_steps}", highlight=False
+    )
     OUT.print("\nwhat the model sees; learned tokens stand in ⟦ ⟧:", style="bold")
     for source, tokens in preflight.shown:
         show_tokens(source, tokens)
@@ -152,5 +152,3 @@ def _fork(word: str | None) -> tuple[str, int] | None:
     if not sign or not step.isdigit():
         raise RequestError(f"{word!r} names no step of a run", where="--from", expected="RUN@STEP")
     return run_name, int(step)
-
-

@@ -24,9 +24,7 @@ def read_toml(path: Path) -> Tree:
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as problem:
-        raise RequestError(
-            str(problem), where=str(path), expected="TOML, for example: training.epochs = 4"
-        ) from None
+        raise RequestError(str(problem), where=str(path), expected="TOML, for example: training.epochs = 4") from None
 
 
 def read_assignments(words: Sequence[str]) -> Tree:
@@ -40,7 +38,10 @@ def read_assignments(words: Sequence[str]) -> Tree:
         key, sign, value = word.partition("=")
         if not sign or not key.strip():
             raise RequestError(
-                f"{word!r} is no setting", where="command line", expected="KEY=VALUE", attempt="for example training.epochs=2"
+                f"{word!r} is no setting",
+                where="command line",
+                expected="KEY=VALUE",
+                attempt="for example training.epochs=2",
             )
         place(tree, key.strip(), _toml_value(value))
     return tree
@@ -52,7 +53,9 @@ def place(tree: Tree, key: str, value: object) -> None:
     for table in tables:
         inner = tree.setdefault(table, {})
         if not isinstance(inner, dict):
-            raise RequestError(f"{table} has a value and is used as a table too", where=f"{key}=", expected="one of the two")
+            raise RequestError(
+                f"{table} has a value and is used as a table too", where=f"{key}=", expected="one of the two"
+            )
         tree = inner
     tree[leaf] = value
 

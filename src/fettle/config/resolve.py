@@ -61,7 +61,9 @@ def resolve(kind: type[SettingsT], layers: Sequence[Layer]) -> Resolved[Settings
     try:
         settings = kind.model_validate(merged)
     except ValidationError as problem:
-        faults += [_invalid(error["loc"], error["msg"], error.get("input"), origins, known) for error in problem.errors()]
+        faults += [
+            _invalid(error["loc"], error["msg"], error.get("input"), origins, known) for error in problem.errors()
+        ]
     if faults:
         first = faults[0]
         raise RequestError(

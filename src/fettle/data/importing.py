@@ -101,13 +101,7 @@ def import_files(
     if progress is not None:
         progress(rows_read)
     if not rows:
-        raise RequestError(
-            f"none of the {rows_read:,} rows can be used",
-            where=", ".join(str(path) for path in paths[:3]),
-            expected="; ".join(how.why for _, how in recognised[:3]),
-            attempt=refused[0].fault.attempt if refused else "",
-            faults=[refusal.fault for refusal in refused],
-        )
+        raise _none_left(recognised, refused)
     duplicates, conflicts = count_repeats(rows)
     bad_files = {refusal.fault.file for refusal in refused}
     forms = {
@@ -170,6 +164,16 @@ def _recognise_all(
             faults=[Fault(file, 0, f"this is read as {how.dialect.task}", how.why, "") for file, how in recognised],
         )
     return recognised
+
+
+def _none_left(recognised: Sequence[tuple[str, Recognised]], refused: Sequence[Refusal]) -> RequestError:
+    return RequestError(
+        f"none of the {len(refused):,} rows can be used",
+        where=", ".join(file for file, _ in recognised[:3]),
+        expected="; ".join(how.why for _, how in recognised[:3]),
+        attempt=refused[0].fault.attempt if refused else "",
+        faults=[refusal.fault for refusal in refused],
+    )
 
 
 def _raise_all(files: Sequence[str], broken: Sequence[FettleError]) -> None:

@@ -49,9 +49,7 @@ def score(
     scores = {
         system: {metric.name: metric.estimate(rows).as_json() for metric in chosen} for system, rows in outcomes.items()
     }
-    paired = [
-        metric.compare(outcomes[a], outcomes[b], a, b).as_json() for a, b in pairs for metric in chosen
-    ]
+    paired = [metric.compare(outcomes[a], outcomes[b], a, b).as_json() for a, b in pairs for metric in chosen]
     return scores, paired
 
 

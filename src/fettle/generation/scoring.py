@@ -143,7 +143,7 @@ def _read(model: OpenModel, batch: Batch, layout: Layout, dtype: torch.dtype) ->
     tokens_R = torch.from_numpy(batch.reads.token).to(model.device)
     with autocast(dtype, model.device):
         logits_UV = read_logits(model.network, inputs.at(places))
-    normaliser_U = torch.cat([part.logsumexp(-1) for part in logits_UV.split(_piece(logits_UV.shape[-1]))])
+    normaliser_U = torch.cat([part.logsumexp(-1) for part in torch.split(logits_UV, _piece(logits_UV.shape[-1]))])
     values_R = logits_UV[place_of_read, tokens_R] - normaliser_U[place_of_read]
     is_likeliest_R = logits_UV.argmax(-1)[place_of_read] == tokens_R
     return TokenScores(values_R.cpu().numpy(), is_likeliest_R.cpu().numpy())

@@ -14,8 +14,50 @@ from fettle.storage.publish import publish_json
 STATES = ("queued", "running", "stopping", "paused", "done", "failed", "cancelled", "lost")
 FINAL_STATES = frozenset({"done", "failed", "cancelled"})
 
-_COLOURS = "amber ash blue brass copper coral fawn grey hazel ivory jade moss navy ochre olive pearl plum rust sage teal".split()
-_BIRDS = "crane curlew dove dunlin finch gannet heron jay kite lark linnet martin owl plover rail robin snipe swift tern wren".split()
+_COLOURS = [
+    "amber",
+    "ash",
+    "blue",
+    "brass",
+    "copper",
+    "coral",
+    "fawn",
+    "grey",
+    "hazel",
+    "ivory",
+    "jade",
+    "moss",
+    "navy",
+    "ochre",
+    "olive",
+    "pearl",
+    "plum",
+    "rust",
+    "sage",
+    "teal",
+]
+_BIRDS = [
+    "crane",
+    "curlew",
+    "dove",
+    "dunlin",
+    "finch",
+    "gannet",
+    "heron",
+    "jay",
+    "kite",
+    "lark",
+    "linnet",
+    "martin",
+    "owl",
+    "plover",
+    "rail",
+    "robin",
+    "snipe",
+    "swift",
+    "tern",
+    "wren",
+]
 
 
 def new_run_name(taken: set[str]) -> str:

@@ -12,7 +12,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from fettle.errors import DamagedFile, MissingFile, RequestError, UnknownName, near_misses
+from fettle.errors import DamagedFile, MissingFile, UnknownName, near_misses
+from fettle.models.hub import fetch_from_hub
 from fettle.models.safety import refuse_unsafe_folder
 
 BUNDLED_FOLDER = Path(__file__).resolve().parent.parent / "bases"
@@ -58,30 +59,13 @@ def _find(reference: str, name: str, is_random: bool) -> Base:
             )
         return Base(reference, "folder", folder.resolve(), is_random)
     if _HUB_ID.fullmatch(name):
-        return Base(reference, "hub", fetch_from_hub(name), is_random)
+        return Base(reference, "hub", fetch_from_hub(name, bundled_names()), is_random)
     raise UnknownName(
         f"there is no base model {name!r}",
         expected=f"one of the bundled bases ({near_misses(name, bundled_names())}), a local folder, an earlier bundle, "
         "or a hub id like owner/name",
         attempt="base=bundled",
     )
-
-
-def fetch_from_hub(model_id: str) -> Path:
-    """Fetch a model by its hub id, weights as safetensors only; without a network, say what there is instead."""
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-
-    try:
-        patterns = ["*.safetensors", "*.json", "*.jinja", "tokenizer*", "*.txt"]
-        return Path(snapshot_download(model_id, allow_patterns=patterns))
-    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as problem:
-        raise RequestError(
-            f"{model_id} could not be fetched ({type(problem).__name__})",
-            where=f"base={model_id}",
-            expected="a network that reaches the hub, or a model that is on this machine",
-            attempt=f"base=bundled ({', '.join(bundled_names())}), or base=/folder/of/a/model",
-        ) from None
 
 
 def fingerprint(folder: Path) -> dict[str, str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig, PretrainedConfig, PreTrainedModel
+from transformers.utils import logging as transformers_logging
 
 from fettle.errors import DamagedFile, IncompatibleModel, RequestError
 from fettle.models.attention import attention_of
@@ -17,7 +18,7 @@ from fettle.models.config import AdapterSettings
 from fettle.models.safety import refuse_unsafe_folder
 from fettle.models.tokenizer import ModelTokenizer, open_tokenizer
 
-ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
+transformers_logging.disable_progress_bar()
 _DROPOUT_NAMES = ("attention_dropout", "resid_pdrop", "embd_pdrop", "attn_pdrop", "hidden_dropout_prob")
 
 
@@ -37,7 +38,7 @@ class OpenModel:
     @property
     def device(self) -> torch.device:
         """Where its weights are."""
-        return next(self.network.parameters()).device
+        return torch.device(next(self.network.parameters()).device)
 
     @property
     def context_length(self) -> int:
@@ -99,9 +100,7 @@ def add_adapter(model: OpenModel, settings: AdapterSettings, seed: int) -> OpenM
         try:
             adapted = get_peft_model(model.network, lora)
         except ValueError as problem:
-            raise RequestError(
-                str(problem), where="adapter.targets", attempt="adapter.targets=all-linear"
-            ) from None
+            raise RequestError(str(problem), where="adapter.targets", attempt="adapter.targets=all-linear") from None
     return OpenModel(adapted.get_base_model(), model.tokenizer, adapted)
 
 
@@ -148,13 +147,17 @@ def _open_config(folder: Path, dropout: float) -> PretrainedConfig:
         config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     except (ValueError, OSError, KeyError) as problem:
         raise IncompatibleModel(
-            f"transformers knows no architecture {model_type!r}", where=str(folder), expected=str(problem).splitlines()[0]
+            f"transformers knows no architecture {model_type!r}",
+            where=str(folder),
+            expected=str(problem).splitlines()[0],
         ) from None
     if dropout > 0:
         names = [name for name in _DROPOUT_NAMES if hasattr(config, name)]
         if not names:
             raise RequestError(
-                f"{model_type} has no dropout to set", where="training.dropout", attempt="adapter.dropout, with adapter.kind=lora"
+                f"{model_type} has no dropout to set",
+                where="training.dropout",
+                attempt="adapter.dropout, with adapter.kind=lora",
             )
         for name in names:
             setattr(config, name, dropout)

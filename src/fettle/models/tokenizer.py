@@ -75,7 +75,9 @@ class ModelTokenizer:
 
     def decode(self, ids: Sequence[int], with_control: bool = False) -> str:
         """Text of ids, control tokens left out unless asked for."""
-        return str(self.inner.decode(list(ids), skip_special_tokens=not with_control, clean_up_tokenization_spaces=False))
+        return str(
+            self.inner.decode(list(ids), skip_special_tokens=not with_control, clean_up_tokenization_spaces=False)
+        )
 
     def token_text(self, token: int) -> str:
         """One token as people can read it."""

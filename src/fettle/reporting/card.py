@@ -33,7 +33,8 @@ def model_card(manifest: Table, identity: str, report: Table | None) -> str:
 def _head(manifest: Table, base: Table, data: Table) -> str:
     front = f"---\nlibrary_name: fettle\nbase_model: {base['name']}\ntags: [{manifest['task']}]\n---\n"
     kind = "an adapter for" if manifest["kind"] == "adapter" else "all weights, tuned from"
-    return f"{front}\n# {manifest['name']}\n\nA model for `{manifest['task']}`: {kind} `{base['name']}`, with `{data['version']}`.\n"
+    made_from = f"{kind} `{base['name']}`, with `{data['version']}`"
+    return f"{front}\n# {manifest['name']}\n\nA model for `{manifest['task']}`: {made_from}.\n"
 
 
 def _section(title: str, lines: Sequence[str]) -> str:
@@ -69,8 +70,8 @@ def _scores(report: Table | None) -> list[str]:
 
 def _making(settings: Table, training: Table, machine: Table) -> list[str]:
     return [
-        f"{training['steps']} optimizer steps, {training['learned_tokens']} learned tokens, {training['seconds']:.0f} s, "
-        f"at most {training['peak_memory_bytes'] / 2**30:.1f} GiB.",
+        f"{training['steps']} optimizer steps, {training['learned_tokens']} learned tokens, "
+        f"{training['seconds']:.0f} s, at most {training['peak_memory_bytes'] / 2**30:.1f} GiB.",
         f"Learning rate {settings['training']['learning_rate']}, {settings['training']['rows_per_step']} rows a step, "
         f"seed {settings['seed']}; weights of step {training['kept_step']}.",
         f"Layout {machine['layout']}, {machine['dtype']}, {machine['threads']} threads, {machine['device']}.",
@@ -81,7 +82,8 @@ def _making(settings: Table, training: Table, machine: Table) -> list[str]:
 def _data(data: Table, labels: Sequence[str]) -> list[str]:
     lines = [
         f"`{data['version']}`, SHA-256 {data['content_hash']}.",
-        f"{data['rows_learned']} rows learned, {data['rows_validation']} for watching, {data['rows_test']} kept for the test.",
+        f"{data['rows_learned']} rows learned, {data['rows_validation']} for watching, "
+        f"{data['rows_test']} kept for the test.",
         f"{data['rows_lost']} rows lost, {data['rows_cut']} cut.",
     ]
     if labels:
@@ -90,9 +92,10 @@ def _data(data: Table, labels: Sequence[str]) -> list[str]:
 
 
 def _identity(manifest: Table, identity: str, base: Table) -> list[str]:
+    seed = base["random_seed"]
     lines = [
         f"Bundle {identity}.",
-        f"Base weights {base['fingerprint']['weights'] if base['random_seed'] is None else 'drawn with seed ' + str(base['random_seed'])}.",
+        f"Base weights {base['fingerprint']['weights']}." if seed is None else f"Base weights drawn with seed {seed}.",
         f"Chat template {manifest['template_sha256']}.",
     ]
     if base["lineage"]:

@@ -42,7 +42,9 @@ class BlobStore:
         try:
             data = self.path(name).read_bytes()
         except FileNotFoundError:
-            raise DamagedFile("a stored file is gone", where=str(self.path(name)), attempt="import the data again") from None
+            raise DamagedFile(
+                "a stored file is gone", where=str(self.path(name)), attempt="import the data again"
+            ) from None
         if sha256_of_bytes(data) != name:
             raise DamagedFile(
                 "the bytes of a stored file have changed", where=str(self.path(name)), attempt="import the data again"

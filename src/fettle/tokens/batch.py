@@ -36,7 +36,7 @@ class Node:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BatchReads:
-    """All reads of a batch, flat: the node and the offset inside it, what is expected, how much, and whose row it is."""
+    """All reads of a batch, flat: the node, the offset inside it, what is expected, its weight, and whose row it is."""
 
     node: Ints
     offset: Ints

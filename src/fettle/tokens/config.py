@@ -25,4 +25,4 @@ class PromptSettings(Settings):
     """Most tokens of a row. 0: as many as the model's context has, at most 2,048."""
 
     too_long: Literal["cut", "drop"] = "cut"
-    """Rows over max_length: cut at the end (the stop token is then not learned on them), or dropped. Both are counted."""
+    """Rows over max_length: cut at the end (their stop token is then not learned), or dropped. Both are counted."""

@@ -93,13 +93,11 @@ class CheckpointStore:
             if isinstance(problem, DamagedFile):
                 raise
             raise DamagedFile(f"the checkpoint cannot be read: {problem}", where=str(path)) from None
-        return Checkpoint(
-            load_file(path / "weights.safetensors"), load_file(path / "optimizer.safetensors"), progress
-        )
+        return Checkpoint(load_file(path / "weights.safetensors"), load_file(path / "optimizer.safetensors"), progress)
 
     def load_latest(self) -> tuple[Checkpoint | None, list[DamagedFile]]:
         """The latest checkpoint that is whole, and what was found damaged on the way to it."""
-        damaged = []
+        damaged: list[DamagedFile] = []
         for step in reversed(self.steps()):
             try:
                 return self.load(step), damaged

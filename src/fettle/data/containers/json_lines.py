@@ -19,6 +19,9 @@ from fettle.data.records import BadRecord
 from fettle.errors import RequestError
 
 MAX_DEPTH = 64
+MAX_BROKEN_ELEMENTS = 1_000
+"""An array with more is given up as a whole: to find the place of each fault costs a pass over the file."""
+
 _SAMPLED_LINES = 50
 _BLANKS = re.compile(r"[ \t\r\n]*")
 
@@ -80,8 +83,9 @@ def decode_object(text: str) -> dict[str, object]:
     """
     try:
         value, end = _decoder.raw_decode(text, _skip_blanks(text, 0))
-        if _skip_blanks(text, end) != len(text):
-            raise json.JSONDecodeError("Extra data", text, end)
+        beyond = _skip_blanks(text, end)
+        if beyond != len(text):
+            raise json.JSONDecodeError("Extra data", text, beyond)
     except json.JSONDecodeError as error:
         raise _syntax_fault(error, 0) from error
     except RecursionError as error:
@@ -199,7 +203,7 @@ def _read_array(path: Path) -> Iterator[RawRow | RefusedRow]:
     """
     text = path.read_bytes().removeprefix(BOM).decode("utf-8", "surrogateescape")
     opening = _skip_blanks(text, 0)
-    position, line, line_start, counted = opening + 1, 1, 0, 0
+    position, line, line_start, counted, num_broken = opening + 1, 1, 0, 0, 0
     while True:
         position = _skip_blanks(text, position)
         if text[position : position + 1] == ",":
@@ -210,15 +214,15 @@ def _read_array(path: Path) -> Iterator[RawRow | RefusedRow]:
         counted = position
         if position >= len(text) or text[position] == "]":
             break
-        try:
-            value, end = _decoder.raw_decode(text, position)
-            bad = None
-        except json.JSONDecodeError as error:
-            value, end, bad = None, _next_element(text, line_start, position, error.pos), _syntax_fault(error, position)
-        except RecursionError:
-            value, end, bad = None, _next_element(text, line_start, position, position), _too_deep()
-        except BadRecord as error:
-            value, end, bad = None, _end_of_element(text, line_start, position), error
+        value, end, bad = _take(text, line_start, position)
+        num_broken += bad is not None
+        if num_broken > MAX_BROKEN_ELEMENTS:
+            raise RequestError(
+                f"more than {MAX_BROKEN_ELEMENTS:,} elements of the array are broken",
+                where=f"{path}:{line}",
+                expected="one array of objects",
+                attempt="write the examples as JSON lines, one object a line",
+            )
         yield _element(path, line, text[position:end], value, bad)
         position = end
     rest = text[_skip_blanks(text, position + 1) :]
@@ -230,6 +234,19 @@ def _read_array(path: Path) -> Iterator[RawRow | RefusedRow]:
     elif rest:
         beyond = BadRecord("there is more after the end of the array", expected="one array of objects in the file")
         yield refuse(path, line, _one_line(rest), beyond)
+
+
+def _take(text: str, line_start: int, position: int) -> tuple[object, int, BadRecord | None]:
+    """The element at `position`, where it ends, and what is wrong with it; a broken one has no value."""
+    try:
+        value, end = _decoder.raw_decode(text, position)
+    except json.JSONDecodeError as error:
+        return None, _next_element(text, line_start, position, error.pos), _syntax_fault(error, position)
+    except RecursionError:
+        return None, _next_element(text, line_start, position, position), _too_deep()
+    except BadRecord as error:
+        return None, _end_of_element(text, line_start, position), error
+    return value, end, None
 
 
 def _element(path: Path, line: int, text: str, value: object, bad: BadRecord | None) -> RawRow | RefusedRow:
@@ -258,7 +275,11 @@ def _end_of_element(text: str, line_start: int, start: int) -> int:
 
 
 def _next_element(text: str, line_start: int, start: int, broken: int) -> int:
-    """Where the element after a broken one begins: an opening brace at the same indentation, or after `},`."""
+    """Where the element after a broken one begins: an opening brace at the same indentation, or after `},`.
+
+    Trap: on one line, a string that is never closed runs into the element after it. That one then stays part of the
+    broken one, and both go into quarantine: to split there would cut lists of objects apart.
+    """
     margin = text[line_start:start]
     if margin.strip() or line_start == 0:
         following = re.compile(r"\}\s*,\s*(?=\{)").search(text, broken)

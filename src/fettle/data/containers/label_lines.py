@@ -13,6 +13,7 @@ from fettle.data.records import BadRecord
 PREFIX = "__label__"
 MAX_LABELS = 200
 MAX_LABEL_SHARE = 0.2
+MAX_BARE_SHARE = 0.2
 MIN_LINES = 4
 _STRUCTURED_SUFFIXES = (".csv", ".tsv", ".tab", ".json", ".jsonl", ".ndjson", ".xlsx", ".md")
 _LABEL = re.compile(rb"\w[\w+&/-]*")
@@ -35,10 +36,10 @@ class LabelLines:
             return f"lines of {PREFIX}LABEL and text"
         if sample.suffix in _STRUCTURED_SUFFIXES or len(lines) < MIN_LINES:
             return None
-        labels = {line.split(maxsplit=1)[0] for line in lines}
+        labels = {line.split(maxsplit=1)[0].removeprefix(PREFIX.encode()) for line in lines}
         limit = min(MAX_LABELS, max(2, int(MAX_LABEL_SHARE * len(lines))))
         num_bare = sum(len(line.split(maxsplit=1)) < 2 for line in lines)
-        if len(labels) > limit or 2 * len(labels) > len(lines) or 10 * num_bare > len(lines):
+        if len(labels) > limit or 2 * len(labels) > len(lines) or num_bare > MAX_BARE_SHARE * len(lines):
             return None
         if not all(_LABEL.fullmatch(label) for label in labels):
             return None

@@ -1,4 +1,4 @@
-"""chat: conversations whose learned turns are the assistant's. Answers are written, and scored by loss, chrF, ROUGE-L."""
+"""chat: conversations whose assistant turns are learned. Answers are written; loss, chrF and ROUGE-L score them."""
 
 from __future__ import annotations
 

@@ -1,0 +1,187 @@
+"""A bundle put to use: rows answered, files answered, a conversation. The Python face stands on `load`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from fettle.app.evaluating import Asker, asker_for
+from fettle.app.opening import base_of_bundle, get_bundle, open_base, open_tuned
+from fettle.artifacts.bundle import Bundle, pack_bundle
+from fettle.artifacts.export import Parity, export_hf
+from fettle.data.inputs import check_output, read_inputs, write_outputs
+from fettle.errors import Fault, RequestError, near_misses
+from fettle.generation.answer import Answer
+from fettle.generation.config import DecodingSettings
+from fettle.generation.decoding import complete, stream
+from fettle.models.load import OpenModel
+from fettle.storage.workspace import Workspace, open_workspace
+from fettle.tokens.template import Turn, encode_prompt
+
+_MOST_LABEL_COLUMNS = 20
+_PARITY_PROMPTS = 16
+_PARITY_TOKENS = 32
+EXPORT_FORMATS = ("hf", "file")
+
+# Prompts of our own for the proof that an export answers alike, when the bundle's data is not at hand.
+_PROBES = (
+    "Where is my order?",
+    "Write one sentence about rain.",
+    "What is the capital of France?",
+    "I would like to return this.",
+    "Summarise: the meeting was moved to Thursday because two people were ill.",
+    "1 + 1 =",
+    "Ünïcödé, 你好, 🙂",
+    "Tell me about yourself.",
+)
+
+
+class Model:
+    """A bundle opened for use."""
+
+    def __init__(self, bundle: Bundle, asker: Asker, model: OpenModel) -> None:
+        self.bundle = bundle
+        self._asker = asker
+        self._model = model
+
+    def predict(self, rows: Iterable[str], progress: Callable[[int], None] | None = None) -> list[Answer]:
+        """Answer each text: the likeliest label with all probabilities, or a written answer."""
+        encoder = self._asker.encoder(self._model)
+        answerer = self._asker.answerer(self._model)
+        if answerer is None:
+            raise RequestError(f"{self.bundle.name} was tuned on plain text and answers nothing")
+        room = max(1, self._asker.max_length - 1)
+        prompts = [encoder.prompt(self._asker.task.question(text))[-room:] for text in rows]
+        return answerer.answers(self._model, prompts, progress)
+
+    def chat(self) -> Conversation:
+        """A conversation with the model, empty at first."""
+        return Conversation(self._model, self._asker.settings.decoding, self._asker.settings.prompt.system)
+
+
+@dataclass
+class Conversation:
+    """Turns so far, and the model that answers. Text comes as it is written."""
+
+    model: OpenModel
+    decoding: DecodingSettings
+    system: str = ""
+    turns: list[Turn] = field(default_factory=list)
+
+    def say(self, text: str, on_text: Callable[[str], None] | None = None) -> str:
+        """Say something and get the answer; `on_text` gets each piece as soon as it is whole."""
+        if self.system and not self.turns:
+            self.turns.append(Turn("system", self.system))
+        self.turns.append(Turn("user", text))
+        tokenizer = self.model.tokenizer
+        prompt = encode_prompt(tokenizer, self.turns)
+        if len(prompt) >= self.model.context_length:
+            self.turns.pop()
+            raise RequestError("the conversation is longer than the model's context", attempt="begin a new one")
+        ids: list[int] = []
+        shown = ""
+
+        def on_token(token: int) -> None:
+            nonlocal shown
+            ids.append(token)
+            whole = tokenizer.decode(ids)
+            if on_text and not whole.endswith("�"):
+                on_text(whole[len(shown) :])
+                shown = whole
+
+        stream(self.model, prompt, self.decoding, on_token)
+        answer = tokenizer.decode(ids).strip()
+        self.turns.append(Turn("assistant", answer))
+        return answer
+
+
+@dataclass(frozen=True)
+class PredictResult:
+    """What answering a file did."""
+
+    out: Path
+    num_rows: int
+    refused: list[Fault]
+    num_cut_off: int
+
+    def as_json(self) -> dict[str, object]:
+        """The figures as plain data."""
+        return {
+            "out": str(self.out),
+            "rows": self.num_rows,
+            "rows_refused": len(self.refused),
+            "refused": [fault.as_json() for fault in self.refused],
+            "answers_cut_off": self.num_cut_off,
+        }
+
+
+def load(reference: str, workspace: Workspace | None = None, base: str | None = None) -> Model:
+    """Open a bundle by name, folder or file.
+
+    Raises `UnknownName` where there is none, `IncompatibleModel` where its base is another one.
+    """
+    workspace = workspace or open_workspace()
+    bundle = get_bundle(workspace, reference)
+    return Model(bundle, asker_for(bundle), open_tuned(workspace, bundle, base))
+
+
+def load_base(reference: str, workspace: Workspace, base: str | None = None) -> Model:
+    """The base of a bundle, put to the same task: what there was before tuning."""
+    bundle = get_bundle(workspace, reference)
+    return Model(bundle, asker_for(bundle), open_base(base_of_bundle(workspace, bundle, base)))
+
+
+def predict_file(
+    workspace: Workspace,
+    reference: str,
+    file: Path,
+    out: Path,
+    column_map: Mapping[str, str] | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> PredictResult:
+    """Answer every row of a table, and write the table with the answers beside its own columns."""
+    check_output(out)
+    table = read_inputs(file, column_map or {})
+    model = load(reference, workspace)
+    answers = model.predict(table.questions(), progress)
+    columns = [name for name in ("answer", "probability") if name == "answer" or model.bundle.labels]
+    labels = model.bundle.labels if len(model.bundle.labels) <= _MOST_LABEL_COLUMNS else ()
+    names = {name: _free_column(name, table.columns) for name in (*columns, *(f"p({label})" for label in labels))}
+    rows = []
+    for row, answer in zip(table.rows, answers, strict=True):
+        cells = {**row, names["answer"]: answer.text}
+        if model.bundle.labels:
+            cells[names["probability"]] = round(answer.probabilities[answer.text], 6)
+            cells.update({names[f"p({label})"]: round(answer.probabilities[label], 6) for label in labels})
+        rows.append(cells)
+    write_outputs(out, [*table.columns, *names.values()], rows)
+    return PredictResult(out, len(rows), table.refused, sum(not answer.is_complete for answer in answers))
+
+
+def export(workspace: Workspace, reference: str, to: str, out: Path, base: str | None = None) -> Parity | None:
+    """Write a bundle for use elsewhere: a plain Hugging Face folder with its proof, or the bundle as one file."""
+    bundle = get_bundle(workspace, reference)
+    if to == "file":
+        pack_bundle(bundle, out)
+        return None
+    if to != "hf":
+        raise RequestError(
+            f"no export is called {to!r}", where="--to", expected=f"one of: {near_misses(to, EXPORT_FORMATS)}"
+        )
+    asker = asker_for(bundle)
+    model = open_tuned(workspace, bundle, base)
+    encoder = asker.encoder(model)
+    prompts = [ids for text in _PROBES if (ids := encoder.prompt(asker.task.question(text)))]
+    prompts = prompts or [model.tokenizer.encode_plain(text) for text in _PROBES]
+
+    def write(which: OpenModel) -> list[tuple[int, ...]]:
+        return [one.ids for one in complete(which, prompts, DecodingSettings(max_new_tokens=_PARITY_TOKENS))]
+
+    return export_hf(model, out, prompts[:_PARITY_PROMPTS], write)
+
+
+def _free_column(name: str, taken: Sequence[str]) -> str:
+    while name in taken:
+        name = f"fettle {name}"
+    return name

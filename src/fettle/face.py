@@ -1,0 +1,53 @@
+"""The Python face: the operations of `app` in the workspace of the present folder (or FETTLE_HOME)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from fettle.app import evaluating, examples, preflight, running, using
+from fettle.app.examples import ImportResult
+from fettle.app.planning import resolve_plan
+from fettle.app.preflight import Preflight
+from fettle.app.running import RunResult
+from fettle.app.using import Model
+from fettle.data.split import Shares
+from fettle.evaluation.report import Report
+from fettle.storage.catalogue import StoredVersion
+from fettle.storage.workspace import open_workspace
+
+
+def import_data(
+    *files: str | Path, name: str, task: str | None = None, columns: Mapping[str, str] | None = None
+) -> ImportResult:
+    """Read files into a new version of the dataset `name`; `columns` maps columns to fields.
+
+    Raises `RequestError` where no row can be used, with every fault.
+    """
+    return examples.import_data(open_workspace(), [Path(file) for file in files], name, task, columns)
+
+
+def split_data(version: str, *, validation: float = 0.1, test: float = 0.2) -> StoredVersion:
+    """Give every row a part by hash of its content; shares from 0 to 1."""
+    return examples.split_data(open_workspace(), version, Shares(1 - validation - test, validation, test))
+
+
+def plan(recipe: str, settings: Mapping[str, object] | Sequence[str] = ()) -> Preflight:
+    """Look at what a recipe would do with these settings (`{"data": "tickets"}`); train nothing."""
+    resolved = resolve_plan(recipe, settings)
+    return preflight.inspect(preflight.prepare(open_workspace(), resolved.settings), resolved.settings)
+
+
+def train(recipe: str, settings: Mapping[str, object] | Sequence[str] = (), *, name: str | None = None) -> RunResult:
+    """Train as a recipe says; the result names the run and its bundle."""
+    return running.start_run(open_workspace(), resolve_plan(recipe, settings), name)
+
+
+def evaluate(bundle: str, *, data: str | None = None) -> Report:
+    """Score base and tuned on held-out rows."""
+    return evaluating.evaluate(open_workspace(), bundle, data)
+
+
+def load(bundle: str) -> Model:
+    """Open a bundle: `load("tickets").predict(["where is my order?"])`."""
+    return using.load(bundle)
