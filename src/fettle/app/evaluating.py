@@ -90,9 +90,8 @@ def evaluate(
         outcomes[system] = _outcomes(model, asker, rows, system, progress)
         if any(not outcome.is_complete for outcome in outcomes[system]):
             count = sum(not outcome.is_complete for outcome in outcomes[system])
-            notes.append(
-                f"{system}: {count} of {len(rows)} answers were cut off at {asker.settings.decoding.max_new_tokens} tokens"
-            )
+            most = asker.settings.decoding.max_new_tokens
+            notes.append(f"{system}: {count} of {len(rows)} answers were cut off at {most} tokens")
     scores, paired = score(outcomes, asker.task.metrics, [("tuned", "base")])
     report = Report(
         bundle=bundle.identity,

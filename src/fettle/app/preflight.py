@@ -158,7 +158,7 @@ def inspect(prepared: Prepared, settings: PlanSettings) -> Preflight:
     examples = [example for row in prepared.learned for example in row]
     with_stop = sum(all(example.is_stop_learned for example in row) for row in prepared.learned)
     _refuse_unsound(prepared, examples, with_stop)
-    preflight = Preflight(
+    return Preflight(
         machine=decide_machine(prepared, settings),
         rows={
             "learned": len(prepared.learned),
@@ -178,7 +178,6 @@ def inspect(prepared: Prepared, settings: PlanSettings) -> Preflight:
         warnings=_warnings(prepared, with_stop),
         expected_half_width=_half_width(prepared),
     )
-    return preflight
 
 
 def decide_machine(prepared: Prepared, settings: PlanSettings) -> Machine:
@@ -283,7 +282,7 @@ def _refuse_unsound(prepared: Prepared, examples: Sequence[Example], with_stop: 
             "the stop token would never be learned: the model would not know where to end",
             where=prepared.version.label,
             expected="an end marker after each answer, inside max_length",
-            attempt=f"prompt.max_length larger (now {prepared.max_length}), or a base whose chat template ends its turns",
+            attempt=f"prompt.max_length larger (now {prepared.max_length}), or a base that ends its turns",
         )
 
 
@@ -296,7 +295,7 @@ def _warnings(prepared: Prepared, with_stop: int) -> list[str]:
         num_labels = len(prepared.labels)
         if num_rows < _FEW_ROWS_OF_A_LABEL * num_labels:
             warnings.append(
-                f"{num_rows} rows for {num_labels} labels: under {_FEW_ROWS_OF_A_LABEL} rows a label, some will not be learned"
+                f"{num_rows} rows for {num_labels} labels: under {_FEW_ROWS_OF_A_LABEL} a label, some are not learned"
             )
     if with_stop < num_rows:
         warnings.append(

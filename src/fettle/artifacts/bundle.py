@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 import zipfile
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -27,6 +28,17 @@ FORMAT = 1
 FILE_SUFFIX = ".fettle"
 _MAX_UNPACKED_BYTES = 512 * 2**30
 _EPOCH = (1980, 1, 1, 0, 0, 0)
+# What a damaged archive makes zipfile raise, and what an entry does that is a file and a folder at once.
+_UNREADABLE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    RuntimeError,
+    UnicodeDecodeError,
+    FileExistsError,
+    IsADirectoryError,
+    NotADirectoryError,
+)
 
 
 @dataclass(frozen=True)
@@ -145,8 +157,8 @@ def unpack_bundle(source: Path, folder: Path) -> Bundle:
                 with publishing_folder(target) as staged:
                     for entry in entries:
                         _copy_entry(archive, entry, staged)
-        except zipfile.BadZipFile as problem:
-            raise DamagedFile(f"this is no bundle file: {problem}", where=str(source)) from None
+        except _UNREADABLE as problem:
+            raise DamagedFile(f"this is no bundle file: {problem or 'it ends too soon'}", where=str(source)) from None
     return read_bundle(target)
 
 

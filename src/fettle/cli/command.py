@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 import typer
 from rich.console import Console
+from typer._click.exceptions import ClickException
 from typer.exceptions import TyperException
 
 from fettle.errors import RequestError
@@ -29,7 +30,7 @@ def run_app(apps: Mapping[str, typer.Typer], name: str, words: list[str]) -> int
     try:
         result = command(words, prog_name=f"fettle {name}", standalone_mode=False)
     except TyperException as problem:
-        message = getattr(problem, "format_message", lambda: str(problem))()
+        message = problem.format_message() if isinstance(problem, ClickException) else str(problem)
         raise RequestError(message, where=f"fettle {name}", attempt=f"fettle {name} --help") from None
     return result if isinstance(result, int) else 0
 

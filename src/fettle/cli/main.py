@@ -1,4 +1,4 @@
-"""The command line's door: it loads the one command that was asked for, and says errors as people or programs read them.
+"""The command line's door: it loads the one command that was asked for, and says errors for people or programs.
 
 A lazy door: `fettle --help` and shell completion load nothing of the house.
 """

@@ -53,7 +53,7 @@ def show_settings(settings: Iterable[Any], everything: bool) -> None:
 
 
 def show_tokens(source: str, tokens: Sequence[Any]) -> None:
-    """A row as the model sees it. Learned tokens stand out by colour and by brackets, so that plain text shows them too."""
+    """A row as the model sees it. Learned tokens stand out by colour and by brackets, for plain text too."""
     text = Text()
     is_open = False
     for token in tokens:

@@ -118,7 +118,8 @@ def show_preflight(plan: ResolvedPlan, preflight: Preflight) -> None:
         shown = ", ".join(preflight.labels[:12]) + (" …" if len(preflight.labels) > 12 else "")
         OUT.print(f"labels: {len(preflight.labels)}: {shown}", markup=False, highlight=False)
     OUT.print(
-        f"machine: {machine.layout} layout ({machine.layout_reason}); {machine.dtype}, {machine.threads} threads, {machine.device}",
+        f"machine: {machine.layout} layout ({machine.layout_reason}); {machine.dtype}, {machine.threads} threads, "
+        f"{machine.device}",
         highlight=False,
     )
     OUT.print(
@@ -138,7 +139,8 @@ def show_result(result: RunResult) -> None:
         OUT.print(f"paused at step {progress.step}; go on with: fettle train --resume {result.run}", highlight=False)
         return
     OUT.print(
-        f"{result.run}: {progress.step} steps in {progress.seconds:.0f} s, at most {result.peak_memory_bytes / 2**30:.1f} GiB",
+        f"{result.run}: {progress.step} steps in {progress.seconds:.0f} s, "
+        f"at most {result.peak_memory_bytes / 2**30:.1f} GiB",
         highlight=False,
     )
     OUT.print(f"bundle: {result.bundle.path}", highlight=False, soft_wrap=True)

@@ -11,4 +11,4 @@ from pydantic import BaseModel, ConfigDict
 class Settings(BaseModel):
     """Frozen, unknown keys refused, field docs kept."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)

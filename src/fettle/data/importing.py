@@ -47,6 +47,7 @@ class Imported:
 
     @property
     def task(self) -> str:
+        """The one task that all files are of."""
         return self.recognised[0][1].dialect.task
 
     def quarantine_files(self) -> dict[str, bytes]:

@@ -23,4 +23,6 @@ class Answerer(Protocol):
 
     def answers(
         self, model: OpenModel, prompts: Sequence[Sequence[int]], progress: Callable[[int], None] | None = None
-    ) -> list[Answer]: ...
+    ) -> list[Answer]:
+        """One answer a prompt; `progress` is told how many were just given."""
+        ...

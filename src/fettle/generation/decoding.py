@@ -77,13 +77,14 @@ def _write(
     written: list[list[int]] = [[] for _ in prompts]
     is_complete = [False] * len(prompts)
     cache = DynamicCache(config=model.network.config)
-    room = min(settings.max_new_tokens, model.context_length - wide)
+    rooms = [min(settings.max_new_tokens, model.context_length - len(row)) for row in prompts]
+    is_over = [room <= 0 for room in rooms]
     with only_reading(model.network), autocast(dtype, model.device):
         if model.network.config._attn_implementation != "sdpa":
             model.network.set_attn_implementation("sdpa")
         fresh_BT = ids_BT
-        for _ in range(max(0, room)):
-            positions_BT = (is_real_BT.cumsum(-1) - 1).clamp(min=0)[:, -fresh_BT.shape[1] :]
+        while not all(is_over):
+            positions_BT = (is_real_BT.cumsum(-1) - 1).clamp(0, model.context_length - 1)[:, -fresh_BT.shape[1] :]
             output = model.network(
                 input_ids=fresh_BT,
                 attention_mask=is_real_BT,
@@ -94,7 +95,7 @@ def _write(
             )
             next_B = _choose(output.logits[:, -1].float(), settings.temperature, draw)
             for row, token in enumerate(next_B.tolist()):
-                if is_complete[row]:
+                if is_over[row]:
                     continue
                 if token in stops:
                     is_complete[row] = True
@@ -102,8 +103,7 @@ def _write(
                     written[row].append(token)
                     if on_token:
                         on_token(token)
-            if all(is_complete):
-                break
+                is_over[row] = is_complete[row] or len(written[row]) == rooms[row]
             fresh_BT = next_B[:, None]
             is_real_BT = torch.cat([is_real_BT, torch.ones_like(fresh_BT)], dim=1)
     return [Completion(tuple(ids), done) for ids, done in zip(written, is_complete, strict=True)]

@@ -102,16 +102,20 @@ class RunFolder:
         """Append one event; a reader sees whole lines only."""
         self.path.mkdir(parents=True, exist_ok=True)
         line = json.dumps({"at": round(time.time(), 3), "event": kind, **facts}, ensure_ascii=False)
-        with (self.path / "events.jsonl").open("a", encoding="utf-8") as stream:
-            stream.write(line + "\n")
+        with (self.path / "events.jsonl").open("ab+") as stream:
+            stream.seek(max(0, stream.tell() - 1))
+            is_torn = stream.read(1) not in (b"", b"\n")  # a crash cut the last line short
+            stream.write(b"\n" * is_torn + line.encode() + b"\n")
 
     def events(self) -> Iterator[dict[str, object]]:
         """Every event, oldest first; a last line that a crash cut short is passed over."""
         path = self.path / "events.jsonl"
         if not path.exists():
             return
-        for line in path.read_text(encoding="utf-8").splitlines():
+        for line in path.read_bytes().split(b"\n"):  # a text may hold what str.splitlines takes for the end of a line
             try:
-                yield json.loads(line)
+                event = json.loads(line)
             except ValueError:
                 continue
+            if isinstance(event, dict):
+                yield event

@@ -49,8 +49,8 @@ def find_base(reference: str) -> Base:
 def _find(reference: str, name: str, is_random: bool) -> Base:
     if name in ("bundled", *bundled_names()):
         return Base(reference, "bundled", BUNDLED_FOLDER / (DEFAULT_BUNDLED if name == "bundled" else name), is_random)
-    folder = Path(name).expanduser()
-    if folder.is_dir():
+    folder = _folder_named(name)
+    if folder is not None:
         if not (folder / "config.json").exists():
             raise MissingFile(
                 "the folder holds no model",
@@ -66,6 +66,14 @@ def _find(reference: str, name: str, is_random: bool) -> Base:
         "or a hub id like owner/name",
         attempt="base=bundled",
     )
+
+
+def _folder_named(name: str) -> Path | None:
+    try:
+        folder = Path(name).expanduser()
+        return folder if folder.is_dir() else None
+    except (RuntimeError, OSError):  # ~nobody, or longer than a path may be
+        return None
 
 
 def fingerprint(folder: Path) -> dict[str, str]:

@@ -8,7 +8,7 @@ from fettle.errors import MissingExtra, RequestError
 
 try:
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 except ModuleNotFoundError:
     snapshot_download = None
 
@@ -23,7 +23,7 @@ def fetch_from_hub(model_id: str, alternatives: list[str]) -> Path:
         )
     try:
         return Path(snapshot_download(model_id, allow_patterns=list(_WANTED)))
-    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as problem:
+    except (LocalEntryNotFoundError, HfHubHTTPError, HFValidationError, OSError) as problem:
         raise RequestError(
             f"{model_id} could not be fetched ({type(problem).__name__})",
             where=f"base={model_id}",

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model
+from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict
+from safetensors import SafetensorError, safe_open
 from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig, PretrainedConfig, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
@@ -57,21 +61,24 @@ def open_model(folder: Path, *, random_seed: int | None = None, dropout: float =
     tokenizer = open_tokenizer(folder)
     try:
         if random_seed is None:
-            network = AutoModelForCausalLM.from_pretrained(
+            network, loading = AutoModelForCausalLM.from_pretrained(
                 folder,
                 config=config,
                 dtype=torch.float32,
                 use_safetensors=True,
                 local_files_only=True,
                 trust_remote_code=False,
+                output_loading_info=True,
             )
+            if loading["missing_keys"]:  # transformers would draw them at random
+                raise ValueError(f"it lacks weights, such as {min(loading['missing_keys'])}")
         else:
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(random_seed)
                 network = AutoModelForCausalLM.from_config(config, dtype=torch.float32, trust_remote_code=False)
             if (folder / "generation_config.json").exists():
                 network.generation_config = GenerationConfig.from_pretrained(folder)
-    except (OSError, ValueError, RuntimeError) as problem:
+    except (OSError, ValueError, RuntimeError, SafetensorError) as problem:
         raise DamagedFile(f"the model cannot be opened: {problem}", where=str(folder)) from None
     rows = network.get_input_embeddings().weight.shape[0]
     if rows < tokenizer.vocabulary_size:
@@ -98,7 +105,8 @@ def add_adapter(model: OpenModel, settings: AdapterSettings, seed: int) -> OpenM
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         try:
-            adapted = get_peft_model(model.network, lora)
+            with _without_noise():
+                adapted = get_peft_model(model.network, lora)
         except ValueError as problem:
             raise RequestError(str(problem), where="adapter.targets", attempt="adapter.targets=all-linear") from None
     return OpenModel(adapted.get_base_model(), model.tokenizer, adapted)
@@ -107,8 +115,14 @@ def add_adapter(model: OpenModel, settings: AdapterSettings, seed: int) -> OpenM
 def read_adapter(model: OpenModel, folder: Path, *, is_trainable: bool = False) -> OpenModel:
     """Put a stored adapter (PEFT's files, safetensors) into the model it was trained on."""
     refuse_unsafe_folder(folder, needs_weights=True)
+    stored = _weights_of_adapter(folder)
     try:
-        adapted = PeftModel.from_pretrained(model.network, folder, is_trainable=is_trainable, local_files_only=True)
+        with _without_noise():
+            adapted = PeftModel.from_pretrained(model.network, folder, is_trainable=is_trainable, local_files_only=True)
+        placed = set(get_peft_model_state_dict(adapted, save_embedding_layers=False))
+        strays = sorted(name for name in stored ^ placed if "lora_" in name)
+        if strays:  # PEFT would leave them out, or leave fresh adapters where none are stored
+            raise ValueError(f"{len(strays)} weights are in one of the two only, such as {strays[0]}")
     except (RuntimeError, ValueError, OSError, KeyError) as problem:
         raise IncompatibleModel(
             f"the adapter does not fit the base: {str(problem).splitlines()[0]}",
@@ -138,6 +152,26 @@ def save_adapter(model: OpenModel, folder: Path, base_name: str) -> None:
     config = json.loads(path.read_text(encoding="utf-8"))
     config["base_model_name_or_path"] = base_name
     path.write_text(json.dumps(config, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+
+
+@contextmanager
+def _without_noise() -> Iterator[None]:
+    """PEFT asks transformers for an attribute by its old name, of which nobody who trains need hear."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
+        warnings.filterwarnings("ignore", "Found missing adapter keys", UserWarning)  # refused, with its own words
+        yield
+
+
+def _weights_of_adapter(folder: Path) -> set[str]:
+    path = folder / "adapter_model.safetensors"
+    if not path.is_file():  # PEFT would go on to look for a pickled file
+        raise DamagedFile("the adapter has no weights", where=str(folder), expected=path.name)
+    try:
+        with safe_open(path, "pt") as stored:
+            return set(stored.keys())
+    except (SafetensorError, OSError) as problem:
+        raise DamagedFile(f"the adapter cannot be read: {problem}", where=str(path)) from None
 
 
 def _open_config(folder: Path, dropout: float) -> PretrainedConfig:

@@ -33,7 +33,10 @@ class ModelTokenizer:
         if not self.has_own_template:
             tokenizer.chat_template = DEFAULT_TEMPLATE
         self.stop_ids = frozenset(stop_ids)
-        self.control_texts = tuple(sorted((str(text) for text in tokenizer.all_special_tokens), key=len, reverse=True))
+        # A tokenizer may hold control tokens that its configuration does not name (Llama 3 has hundreds).
+        added = {token.content for token in tokenizer.added_tokens_decoder.values() if token.special}
+        named = {str(text) for text in tokenizer.all_special_tokens}
+        self.control_texts = tuple(sorted(added | named, key=lambda text: (-len(text), text)))
         self.pad_id: int = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else min(self.stop_ids)
         self.end_id: int | None = tokenizer.eos_token_id
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Engine, create_engine, event, select
+from sqlalchemy import URL, Engine, create_engine, event, select
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import ConnectionPoolEntry
@@ -83,6 +83,13 @@ class Catalogue:
                     expected="one task in a dataset",
                     attempt="--name with a new name",
                 )
+            same = (
+                VersionTable.dataset_id == dataset.id,
+                VersionTable.content_hash == version.content_hash,
+                VersionTable.parent_hash == version.parent_hash,
+            )
+            if session.scalar(select(VersionTable.id).where(*same)) is not None:
+                return  # an operation done again on an earlier state
             session.add(
                 VersionTable(
                     dataset_id=dataset.id,
@@ -141,11 +148,12 @@ class Catalogue:
         """Move a run to another state, and note its bundle once there is one."""
         with self._session() as session:
             run = session.scalar(select(RunTable).where(RunTable.name == name))
-            if run is None:
-                raise self._no_run(name)
-            run.state = state
-            run.bundle = run.bundle if bundle is None else bundle
-            run.updated_at = now()
+            if run is not None:
+                run.state = state
+                run.bundle = run.bundle if bundle is None else bundle
+                run.updated_at = now()
+        if run is None:  # outside the session: naming the neighbours opens one of its own
+            raise self._no_run(name)
 
     def find_run(self, name: str) -> StoredRun:
         """One run by its name."""
@@ -187,7 +195,7 @@ def _stored_version(row: VersionTable, owner: DatasetTable) -> StoredVersion:
 
 
 def _open_engine(path: Path) -> Engine:
-    engine = create_engine(f"sqlite:///{path}")
+    engine = create_engine(URL.create("sqlite", database=str(path)))
 
     @event.listens_for(engine, "connect")
     def _set_pragmas(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:

@@ -83,7 +83,7 @@ def _is_alive(process_id: str) -> bool:
         os.kill(int(process_id), 0)
     except ProcessLookupError:
         return False
-    except (PermissionError, ValueError):
+    except (PermissionError, ValueError, OverflowError):
         return True
     return True
 

@@ -26,12 +26,26 @@ class Tokenizer(Protocol):
     """What encoding needs of a model's tokenizer."""
 
     @property
-    def stop_ids(self) -> frozenset[int]: ...
+    def stop_ids(self) -> frozenset[int]:
+        """Ids that end an answer."""
+        ...
+
     @property
-    def control_texts(self) -> tuple[str, ...]: ...
-    def render(self, messages: Sequence[Mapping[str, str]], with_answer_opening: bool) -> str: ...
-    def encode(self, text: str) -> list[int]: ...
-    def encode_plain(self, text: str) -> list[int]: ...
+    def control_texts(self) -> tuple[str, ...]:
+        """Texts that the tokenizer would read as special tokens."""
+        ...
+
+    def render(self, messages: Sequence[Mapping[str, str]], with_answer_opening: bool) -> str:
+        """The conversation as the model's template writes it."""
+        ...
+
+    def encode(self, text: str) -> list[int]:
+        """Ids of a rendered text; special tokens in it count as such."""
+        ...
+
+    def encode_plain(self, text: str) -> list[int]:
+        """Ids of a user's text; what looks like a special token stays text."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,14 +157,17 @@ def _example(ids: list[int], reads: TokenReads, source: str, is_stop_learned: bo
 
 
 def _render(tokenizer: Tokenizer, turns: Sequence[Turn], with_answer_opening: bool) -> tuple[str, dict[str, str]]:
-    """Render with every control text inside a message put behind a mark that no template can split."""
+    """Render with every control text inside a message put behind a mark that no template can split.
+
+    A message may hold the opening of a mark itself; it is put behind a mark before all others.
+    """
     spelt: dict[str, str] = {}
     messages = []
     for turn in turns:
         content = turn.content
-        for text in tokenizer.control_texts:
+        for place, text in enumerate((_OPEN, *tokenizer.control_texts)):
             if text in content:
-                mark = f"{_OPEN}{tokenizer.control_texts.index(text)}{_CLOSE}"
+                mark = f"{_OPEN}{place}{_CLOSE}"
                 spelt[mark] = text
                 content = content.replace(text, mark)
         messages.append({"role": turn.role, "content": content})

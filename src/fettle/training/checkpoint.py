@@ -1,8 +1,9 @@
 """Checkpoints: all that a run needs to go on as if it had never stopped, private to the training room.
 
 A checkpoint is a folder: safetensors for the learning weights and the optimizer, and a manifest, written last, with
-the SHA-256 of each. The order of rows, the learning rate and the noise of a step are pure functions of seed and step,
-so no state of theirs is kept. What does not match its hash is never loaded; the one before it is taken.
+the SHA-256 of each and of its own words. The order of rows, the learning rate and the noise of a step are pure
+functions of seed and step, so no state of theirs is kept. What does not match its hash is never loaded; the one before
+it is taken.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from fettle.errors import DamagedFile, UnknownName
-from fettle.storage.blobs import sha256_of_file
+from fettle.storage.blobs import sha256_of_bytes, sha256_of_file
 from fettle.storage.publish import publish_json, publishing_folder
 
 _MANIFEST = "manifest.json"
@@ -62,9 +63,8 @@ class CheckpointStore:
             save_file(_contiguous(checkpoint.weights), staged / "weights.safetensors")
             save_file(_contiguous(checkpoint.optimizer), staged / "optimizer.safetensors")
             hashes = {name: sha256_of_file(staged / name) for name in ("weights.safetensors", "optimizer.safetensors")}
-            publish_json(
-                staged / _MANIFEST, {"format": _FORMAT, "progress": asdict(checkpoint.progress), "sha256": hashes}
-            )
+            told = {"format": _FORMAT, "progress": asdict(checkpoint.progress), "sha256": hashes}
+            publish_json(staged / _MANIFEST, {**told, "manifest_sha256": _digest(told)})
         return path
 
     def path(self, step: int) -> Path:
@@ -85,11 +85,13 @@ class CheckpointStore:
             raise UnknownName(f"there is no checkpoint of step {step}", expected=f"one of: {known}")
         try:
             manifest = json.loads((path / _MANIFEST).read_text(encoding="utf-8"))
+            if manifest.pop("manifest_sha256") != _digest(manifest) or manifest["progress"]["step"] != step:
+                raise DamagedFile("the manifest of a checkpoint has changed", where=str(path / _MANIFEST))
             for name, digest in manifest["sha256"].items():
                 if sha256_of_file(path / name) != digest:
                     raise DamagedFile("the bytes of a checkpoint have changed", where=str(path / name))
             progress = Progress(**manifest["progress"])
-        except (OSError, ValueError, KeyError, TypeError) as problem:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as problem:
             if isinstance(problem, DamagedFile):
                 raise
             raise DamagedFile(f"the checkpoint cannot be read: {problem}", where=str(path)) from None
@@ -127,6 +129,10 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, names: list[str], tensor
         name, part = key.rsplit("|", 1)
         state.setdefault(index_of[name], {})[part] = value
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+
+
+def _digest(document: dict[str, object]) -> str:
+    return sha256_of_bytes(json.dumps(document, sort_keys=True).encode())
 
 
 def _contiguous(tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -33,12 +33,22 @@ class HeldOutReport:
 class Watcher(Protocol):
     """Sees what happens; must not change anything."""
 
-    def on_step(self, report: StepReport) -> None: ...
-    def on_held_out(self, report: HeldOutReport) -> None: ...
-    def on_checkpoint(self, step: int, is_best: bool) -> None: ...
+    def on_step(self, report: StepReport) -> None:
+        """A step was taken: the weights have changed."""
+        ...
+
+    def on_held_out(self, report: HeldOutReport) -> None:
+        """The held-out rows were looked at."""
+        ...
+
+    def on_checkpoint(self, step: int, is_best: bool) -> None:
+        """A checkpoint is whole on disk."""
+        ...
 
 
 class Probe(Protocol):
     """Measures the model on rows that it is not trained on."""
 
-    def measure(self, model: OpenModel) -> dict[str, float]: ...
+    def measure(self, model: OpenModel) -> dict[str, float]:
+        """Scores by name. Weights, order of rows and noise must be the same after it as before."""
+        ...

@@ -139,16 +139,19 @@ def _accumulate(job: TrainingJob, examples: Sequence[Example]) -> float:
     for group in split_by_tokens(examples, job.settings.max_tokens_per_call, job.layout):
         batch = batch_examples([examples[index] for index in group])
         sums = job.objective.sums(job.model, batch)
-        part: Tensor = torch.stack([value / totals[name] for name, value in sums.items() if totals[name]]).sum()
+        weighed = [value / totals[name] for name, value in sums.items() if totals[name]]
+        if not weighed:
+            continue  # nothing in the step is learned
+        part: Tensor = torch.stack(weighed).sum()
         if not torch.isfinite(part):
-            _refuse_loss(job, [examples[index] for index in group])
+            _refuse_loss(job, examples)  # all of the step: one row's weight spoils the total of every call
         part.backward()  # type: ignore[no-untyped-call]
         loss += float(part.detach())
     return loss
 
 
 def _refuse_loss(job: TrainingJob, examples: Sequence[Example]) -> None:
-    """Find which rows of a call give a loss that is no number, and stop before the weights change."""
+    """Find which rows of a step give a loss that is no number, and stop before the weights change."""
     with torch.no_grad():
         bad = [
             example.source

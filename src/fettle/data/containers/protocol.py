@@ -44,6 +44,7 @@ class Sample:
 
     @property
     def is_whole(self) -> bool:
+        """Whether the head is the whole file."""
         return len(self.head) >= self.size_bytes
 
     @property

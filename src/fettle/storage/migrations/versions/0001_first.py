@@ -8,6 +8,7 @@ down_revision = None
 
 
 def upgrade() -> None:
+    """Make the tables."""
     op.create_table(
         "dataset",
         sa.Column("id", sa.Integer(), primary_key=True),
@@ -41,5 +42,6 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    """Drop the tables, with all that they hold."""
     for table in ("run", "version", "dataset"):
         op.drop_table(table)
