@@ -13,7 +13,7 @@ demo: .venv/.installed
 
 # One thread a worker: several torch processes with all cores each are slower than one.
 test: .venv/.installed
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
 
 check: .venv/.installed
 	$(BIN)/ruff format --check --quiet .

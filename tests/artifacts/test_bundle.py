@@ -276,3 +276,13 @@ def test_a_name_that_is_a_file_and_a_folder_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(DamagedFile):
         unpack_bundle(source, tmp_path / "unpacked")
+
+
+@pytest.mark.parametrize("name", ["adapter/extra.json", "tokenizer/chat_template.jinja", "model/adapter_config.json"])
+def test_a_file_that_no_hash_covers_is_refused(bundle: Bundle, name: str) -> None:
+    (bundle.path / name).parent.mkdir(exist_ok=True)
+    (bundle.path / name).write_text("{}")
+
+    with pytest.raises(DamagedFile) as caught:
+        read_bundle(bundle.path)
+    assert caught.value.where == str(bundle.path / name)

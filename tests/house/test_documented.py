@@ -12,11 +12,7 @@ from fettle.config.resolve import Layer, documented_keys, explain, resolve
 from fettle.tasks.table import task_names
 
 # Defaults that a recipe says again. The list may shrink and never grow.
-REPEATED_DEFAULTS: dict[str, set[str]] = {
-    "chat": {"training.epochs"},
-    "chat-lora": {"adapter.kind", "training.epochs"},
-    "classify-lora": {"adapter.kind"},
-}
+REPEATED_DEFAULTS: dict[str, set[str]] = {}
 
 
 def is_protocol(node: ast.ClassDef) -> bool:

@@ -36,9 +36,14 @@ def test_terminating_twice_still_only_asks() -> None:
 
 def test_handlers_are_put_back() -> None:
     before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
-    with pytest.raises(RuntimeError), StopRequest():
-        assert signal.getsignal(signal.SIGINT) != before[0]
-        raise RuntimeError
+
+    def fail() -> None:
+        with StopRequest():
+            assert signal.getsignal(signal.SIGINT) != before[0]
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
 
 

@@ -124,10 +124,15 @@ def test_dropout_is_set_where_there_is_any_and_refused_where_there_is_none(tiny_
 @pytest.mark.parametrize("is_training", [True, False])
 def test_reading_leaves_the_mode_as_it_was_even_after_an_error(tiny_base: Path, is_training: bool) -> None:
     network = open_model(tiny_base).network.train(is_training)
-    with pytest.raises(RequestError), only_reading(network):
-        assert not network.training
-        assert torch.is_inference_mode_enabled()
-        raise RequestError("x")
+
+    def fail_while_reading() -> None:
+        with only_reading(network):
+            assert not network.training
+            assert torch.is_inference_mode_enabled()
+            raise RequestError("x")
+
+    with pytest.raises(RequestError):
+        fail_while_reading()
     assert network.training == is_training
     assert not torch.is_inference_mode_enabled()
     network(IDS).logits.sum().backward()

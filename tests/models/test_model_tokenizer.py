@@ -1,4 +1,4 @@
-"""A model's tokenizer: text comes back, control tokens are the template's alone, and the model's stops are all known."""
+"""A model's tokenizer: text comes back, control tokens are the template's alone, and the model's stops are known."""
 
 from __future__ import annotations
 

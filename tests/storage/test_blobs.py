@@ -15,9 +15,7 @@ from fettle.storage.blobs import BlobStore, sha256_of_bytes, sha256_of_file
 
 @settings(deadline=None, max_examples=40)
 @given(st.binary(max_size=200))
-def test_get_undoes_put_and_the_name_is_the_hash(
-    tmp_path_factory: pytest.TempPathFactory, data: bytes
-) -> None:
+def test_get_undoes_put_and_the_name_is_the_hash(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
     store = BlobStore(tmp_path_factory.mktemp("blobs"))
     name = store.put(data)
     assert name == sha256_of_bytes(data) == hashlib.sha256(data).hexdigest() == sha256_of_file(store.path(name))

@@ -56,10 +56,15 @@ def test_when_the_disk_fails_the_old_bytes_stand_and_no_partial_is_left(
 def test_when_the_writer_fails_the_old_bytes_stand_and_no_partial_is_left(tmp_path: Path) -> None:
     path = tmp_path / "state.json"
     publish_bytes(path, OLD)
-    with pytest.raises(KeyboardInterrupt), publishing_file(path) as staged:
-        staged.write_bytes(NEW[:100])
-        assert path.read_bytes() == OLD
-        raise KeyboardInterrupt
+
+    def fail_while_writing() -> None:
+        with publishing_file(path) as staged:
+            staged.write_bytes(NEW[:100])
+            assert path.read_bytes() == OLD
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fail_while_writing()
     assert everything_in(tmp_path) == ["state.json"]
     assert path.read_bytes() == OLD
 

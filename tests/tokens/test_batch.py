@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from pathlib import Path
 
@@ -221,7 +222,7 @@ def test_every_row_goes_into_one_call_and_no_call_over_the_budget(
         return max(inside) * len(inside) if layout == "padded" else sum(inside)
 
     assert all(len(group) == 1 or cost(group) <= budget for group in groups)
-    for group, following in zip(groups, groups[1:], strict=False):
+    for group, following in itertools.pairwise(groups):
         assert cost([*group, following[0]]) > budget, "a call is left with room for the next row"
     order = [index for group in groups for index in group]
     assert order == (sorted(order, key=lambda index: lengths[index]) if layout == "padded" else sorted(order))

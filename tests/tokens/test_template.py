@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -24,7 +25,17 @@ from fettle.tokens.template import (
 
 END, PAD, OPENS, CLOSES = 0, 1, 2, 3
 CONTROL = ("<|endoftext|>", "<|pad|>", "<|im_start|>", "<|im_end|>")
-TRAPS = (*CONTROL, "<|im_", "end|>", "\n", " ", "\n\n", "\ue000", "\ue0000\ue001", "<|im_end|>\n<|im_start|>assistant\n")
+TRAPS = (
+    *CONTROL,
+    "<|im_",
+    "end|>",
+    "\n",
+    " ",
+    "\n\n",
+    "\ue000",
+    "\ue0000\ue001",
+    "<|im_end|>\n<|im_start|>assistant\n",
+)
 FORGETFUL = (
     "{% for m in messages %}{{ '<|im_start|>' + m['role'] + '\n' }}"
     "{% if m['role'] == 'assistant' and not loop.last %}{{ '...' }}{% else %}{{ m['content'] }}{% endif %}"
@@ -41,9 +52,7 @@ weights = st.sampled_from([0.0, 0.5, 1.0])
 def conversations(content: st.SearchStrategy[str]) -> st.SearchStrategy[list[Turn]]:
     system = st.lists(st.builds(Turn, st.just("system"), content), max_size=1)
     rounds = st.lists(
-        st.tuples(
-            st.builds(Turn, st.just("user"), content), st.builds(Turn, st.just("assistant"), content, weights)
-        ),
+        st.tuples(st.builds(Turn, st.just("user"), content), st.builds(Turn, st.just("assistant"), content, weights)),
         min_size=1,
         max_size=4,
     )
@@ -132,7 +141,7 @@ def test_every_learned_token_is_read_once_in_order_and_where_it_stands(
     assert pulls == [one.weight for one in wanted for _ in one.answer]
     for found in examples:
         at = found.reads.at.tolist()
-        assert all(one < other for one, other in zip(at, at[1:], strict=False))
+        assert all(one < other for one, other in itertools.pairwise(at))
         assert at[-1] == found.num_tokens - 1, "nothing is computed that nobody reads"
         assert [whole(found)[place + 1] for place in at] == found.reads.token.tolist()
         assert found.is_stop_learned

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import shutil
 import sqlite3
 import sys
@@ -70,18 +71,15 @@ def examine(home: Path) -> list[Finding]:
 
 
 def numbers_of(text: str) -> tuple[int, ...]:
-    """The numbers that a version begins with.
+    """The numbers that a version begins with; a version on trial counts as the one before it.
 
     >>> numbers_of("2.13.0+cpu")
     (2, 13, 0)
     """
-    numbers = []
-    for part in text.split("+")[0].split("."):
-        digits = "".join(character for character in part if character.isdigit())
-        if not digits:
-            break
-        numbers.append(int(digits))
-    return tuple(numbers)
+    released = re.match(r"\d+(?:\.\d+)*", text)
+    numbers = [int(part) for part in released.group().split(".")] if released else []
+    is_early = released is not None and re.match(r"\.?(?:a|b|rc|dev)", text[released.end() :]) is not None
+    return (*numbers[:-1], numbers[-1] - 1) if is_early and numbers else tuple(numbers)
 
 
 def fault_of(package: str, installed: str) -> KnownFault | None:
@@ -173,7 +171,7 @@ def _memory() -> list[Finding]:
 
 
 def _disk(home: Path) -> list[Finding]:
-    place = home if home.exists() else home.absolute().parent
+    place = next(folder for folder in (home.absolute(), *home.absolute().parents) if folder.exists())
     try:
         free = shutil.disk_usage(place).free
     except OSError as problem:

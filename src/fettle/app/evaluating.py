@@ -1,28 +1,36 @@
-"""Scores: base and tuned on rows that neither learned from, with intervals and paired tests, kept as a report."""
+"""Scores on rows that were not learned from: while a run goes on, and of base and tuned with intervals, as a report."""
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from importlib.metadata import version
 from typing import Any
 
+import msgspec
 import torch
 
 from fettle.app.examples import load_rows
-from fettle.app.opening import base_of_bundle, get_bundle, open_base, open_tuned
+from fettle.app.opening import BaseSource, base_of_bundle, get_bundle, open_base, open_tuned
 from fettle.app.planning import PlanSettings
+from fettle.app.preflight import Prepared
 from fettle.artifacts.bundle import REPORTS, Bundle, write_card
 from fettle.data.records import Row
 from fettle.data.split import shared_inputs
 from fettle.errors import RequestError, UnknownName
+from fettle.evaluation.metrics import accuracy_hits
 from fettle.evaluation.report import Outcome, Report, decode_report, encode_report
 from fettle.evaluation.scorer import score
 from fettle.generation.answer import Answerer
+from fettle.generation.config import DecodingSettings
 from fettle.generation.scoring import read_tokens
 from fettle.models.load import OpenModel
 from fettle.models.machine import dtype_named, keep_freed_pages, num_threads
 from fettle.reporting.card import model_card
+from fettle.storage.blobs import sha256_of_bytes
 from fettle.storage.catalogue import now
 from fettle.storage.publish import publish_bytes
 from fettle.storage.workspace import Workspace
@@ -30,6 +38,8 @@ from fettle.tasks.table import open_task
 from fettle.tasks.task import Task
 from fettle.tokens.encoder import Encoder
 from fettle.tokens.template import cut_example
+
+_MOST_ANSWERED_ROWS = 500
 
 OnProgress = Callable[[str, int, int], None]
 
@@ -84,10 +94,11 @@ def evaluate(
     asker = asker_for(bundle)
     label, rows, notes = _rows_to_score(workspace, bundle, asker, data)
     source = base_of_bundle(workspace, bundle, base)
-    outcomes: dict[str, list[Outcome]] = {}
-    for system in ("base", "tuned"):
-        model = open_base(source) if system == "base" else open_tuned(workspace, bundle, base)
-        outcomes[system] = _outcomes(model, asker, rows, system, progress)
+    outcomes = {
+        "base": _base_outcomes(workspace, source, asker, rows, progress),
+        "tuned": _outcomes(open_tuned(workspace, bundle, base), asker, rows, "tuned", progress),
+    }
+    for system in outcomes:
         if any(not outcome.is_complete for outcome in outcomes[system]):
             count = sum(not outcome.is_complete for outcome in outcomes[system])
             most = asker.settings.decoding.max_new_tokens
@@ -108,6 +119,38 @@ def evaluate(
     )
     _store(bundle, report)
     return report
+
+
+class HeldOut:
+    """Loss (nats a token) and the share of tokens that were the likeliest; for labels the accuracy of the answers."""
+
+    def __init__(self, prepared: Prepared, decoding: DecodingSettings, dtype: torch.dtype) -> None:
+        self._dtype = dtype
+        self._examples = [example for _, examples in prepared.held_out for example in examples]
+        self._answerer = None
+        if prepared.labels:
+            self._answerer = prepared.task.answerer(prepared.tokenizer, decoding, prepared.labels, dtype)
+            rows = [row for row, _ in prepared.held_out[:_MOST_ANSWERED_ROWS]]
+            self._prompts = [prepared.encoder.prompt(row.record) for row in rows]
+            self._expected = [prepared.encoder.expected(row.record) for row in rows]
+
+    def measures(self, metric: str) -> bool:
+        """Whether `measure` gives a score of that name."""
+        return metric in ("loss", "token_accuracy") or (metric == "accuracy" and self._answerer is not None)
+
+    def measure(self, model: OpenModel) -> dict[str, float]:
+        """The scores, by name."""
+        read = read_tokens(model, self._examples, self._dtype)
+        pairs = list(zip(self._examples, read, strict=True))
+        weight = sum(example.learned_weight for example in self._examples)
+        loss = -sum(float(one.log_probabilities.astype("f8") @ example.reads.weight) for example, one in pairs)
+        hits = sum(float(one.is_likeliest @ example.reads.weight) for example, one in pairs)
+        scores = {"loss": loss / weight, "token_accuracy": hits / weight}
+        if self._answerer is not None:
+            answers = self._answerer.answers(model, self._prompts)
+            right = accuracy_hits(self._expected, [answer.text for answer in answers])
+            scores["accuracy"] = sum(right) / len(right)
+        return scores
 
 
 def show_report(workspace: Workspace, reference: str) -> Report:
@@ -147,6 +190,34 @@ def _rows_to_score(
             notes.append(f"{unseen} of {len(rows)} rows have a label that was never learned; they count as wrong")
     part = "@test" if data is None else ""
     return (data or f"{facts['dataset']}{part}#{facts['content_hash'][:8]}"), rows, notes
+
+
+def _base_outcomes(
+    workspace: Workspace, source: BaseSource, asker: Asker, rows: Sequence[Row], progress: OnProgress | None
+) -> list[Outcome]:
+    """What the base does with every row: read back where the same base met the same rows in the same way before."""
+    settings = asker.settings.model_dump(mode="json")
+    asked = {
+        "fettle": version("fettle-llm"),
+        "base": source.as_json(),
+        "task": asker.task.name,
+        "labels": asker.labels,
+        "prompt": settings["prompt"],
+        "decoding": settings["decoding"],
+        "max_length": asker.max_length,
+        "dtype": str(asker.dtype),
+        "rows": [row.content_key for row in rows],
+    }
+    key = sha256_of_bytes(json.dumps(asked, sort_keys=True).encode())
+    path = workspace.root / "scored" / f"{key}.json"
+    if path.exists():
+        with suppress(msgspec.DecodeError):
+            kept = msgspec.json.decode(path.read_bytes(), type=list[Outcome])
+            places = [f"{row.file}:{row.line}" for row in rows]
+            return [msgspec.structs.replace(one, source=place) for one, place in zip(kept, places, strict=True)]
+    outcomes = _outcomes(open_base(source), asker, rows, "base", progress)
+    publish_bytes(path, msgspec.json.encode(outcomes))
+    return outcomes
 
 
 def _outcomes(
@@ -198,8 +269,8 @@ def _losses(model: OpenModel, asker: Asker, encoder: Encoder, rows: Sequence[Row
 
 def _store(bundle: Bundle, report: Report) -> None:
     stamp = report.created_at.replace(":", "").replace("+0000", "Z")
-    path = bundle.path / REPORTS / f"{stamp}.json"
     number = 1
+    path = bundle.path / REPORTS / f"{stamp}-{number:02d}.json"  # names sort as the reports were made
     while path.exists():
         number += 1
         path = path.with_name(f"{stamp}-{number:02d}.json")

@@ -54,7 +54,8 @@ def locate_base(workspace: Workspace, reference: str, seed: int) -> BaseSource:
         name = base.folder.name if base.kind != "hub" else reference.removeprefix("random:")
         reference = reference if base.kind in ("bundled", "hub") else _absolute(reference)
         return BaseSource(reference, base.kind, name, base.folder, random_seed, fingerprint(base.folder))
-    reference = _absolute(reference)
+    is_named = (workspace.bundles / reference.removeprefix("random:") / MANIFEST).is_file()
+    reference = reference if is_named else _absolute(reference)
     if not bundle.is_adapter:
         folder = bundle.path / MODEL
         lineage = (bundle.identity, *_lineage(bundle))

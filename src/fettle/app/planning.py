@@ -111,11 +111,15 @@ def show_recipe(name: str) -> str:
     return _recipe_path(name).read_text(encoding="utf-8")
 
 
-def _recipe_layers(recipe: str) -> list[Layer]:
+def _recipe_layers(recipe: str, above: tuple[str, ...] = ()) -> list[Layer]:
     path = _recipe_path(recipe)
+    if recipe in above:
+        raise RequestError(
+            "a recipe differs from itself", where=" > ".join((*above, recipe)), expected="a recipe with a beginning"
+        )
     tree = read_toml(path)
     parent = tree.pop("recipe", None)
-    below = _recipe_layers(str(parent)) if parent is not None else []
+    below = _recipe_layers(str(parent), (*above, recipe)) if parent is not None else []
     origin = f"recipe {recipe}" if path.parent == RECIPES else str(path)
     return [*below, Layer(origin, tree)]
 

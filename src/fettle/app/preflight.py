@@ -136,7 +136,7 @@ def prepare(workspace: Workspace, settings: PlanSettings) -> Prepared:
     max_length = longest_allowed(source, settings.prompt)
     lost: Counter[str] = Counter()
     learned, num_cut = _encode(learned_rows, encoder, settings.prompt, max_length, lost)
-    held_out, _ = _encode(held_out_rows, encoder, settings.prompt, max_length, Counter())
+    held_out, _ = _encode(held_out_rows, encoder, settings.prompt, max_length, lost)
     return Prepared(
         version=version,
         task=task,

@@ -9,12 +9,12 @@ from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import Any
 
+from fettle.app.evaluating import HeldOut
 from fettle.app.opening import open_base
 from fettle.app.planning import ResolvedPlan, plan_from_json
 from fettle.app.preflight import Machine, Preflight, Prepared, inspect, prepare, use_threads
-from fettle.app.probing import HeldOut
-from fettle.artifacts.bundle import ADAPTER, MODEL, TOKENIZER, Bundle, write_bundle, write_card
-from fettle.errors import FettleError, RequestError
+from fettle.artifacts.bundle import ADAPTER, MODEL, TOKENIZER, Bundle, read_bundle, write_bundle, write_card
+from fettle.errors import FettleError, IncompatibleModel, RequestError
 from fettle.evaluation.scorer import find_metric
 from fettle.jobs.run import RunFolder, new_run_name
 from fettle.jobs.signals import StopRequest
@@ -22,6 +22,7 @@ from fettle.models.load import OpenModel, add_adapter, save_adapter
 from fettle.models.machine import dtype_named, keep_freed_pages, peak_memory_bytes
 from fettle.reporting.card import model_card
 from fettle.storage.catalogue import now
+from fettle.storage.publish import sweep_partials
 from fettle.storage.workspace import Workspace
 from fettle.training.checkpoint import Checkpoint, CheckpointStore, Progress
 from fettle.training.hooks import HeldOutReport, StepReport, Watcher
@@ -47,7 +48,7 @@ class RunResult:
             "state": self.ending,
             "bundle": str(self.bundle.path) if self.bundle else None,
             "steps": self.progress.step,
-            "kept_step": self.progress.best_step,
+            "kept_step": self.bundle.part("training")["kept_step"] if self.bundle else self.progress.best_step,
             "seconds": round(self.progress.seconds, 3),
             "learned_tokens": self.progress.learned_tokens,
             "peak_memory_bytes": self.peak_memory_bytes,
@@ -65,9 +66,7 @@ def start_run(
     """Carry out a plan from its beginning, or from a step of another run (`fork`)."""
     prepared = prepare(workspace, plan.settings)
     preflight = inspect(prepared, plan.settings)
-    start = None
-    if fork is not None:
-        start = CheckpointStore(RunFolder(workspace.runs / _known(workspace, fork[0])).checkpoints).load(fork[1])
+    start = _fork_point(workspace, fork, prepared) if fork is not None else None
     taken = {run.name for run in workspace.catalogue.runs()} | {path.name for path in workspace.bundles.iterdir()}
     name = name or new_run_name(taken)
     _check_name(workspace, name)
@@ -84,18 +83,20 @@ def resume_run(workspace: Workspace, name: str, watchers: Sequence[Watcher] = ()
     folder = RunFolder(workspace.runs / name)
     stored: Any = folder.read_plan()
     plan = plan_from_json(stored)
-    pinned = plan.settings.model_copy(update={"data": stored["data"]["reference"]})
+    # What the words meant when the run was started: the data may have grown, and a path may have been relative.
+    meant = {"data": stored["data"]["reference"], "base": stored["base"]["reference"]}
+    pinned = plan.settings.model_copy(update=meant)
     prepared = prepare(workspace, pinned)
     if prepared.source.as_json() != stored["base"]:
         raise RequestError("the base has changed since the run was started", where=plan.settings.base)
     preflight = inspect(prepared, plan.settings)
     preflight = _with_machine(preflight, Machine(**stored["machine"]))
+    sweep_partials(folder.checkpoints)
     start, damaged = CheckpointStore(folder.checkpoints).load_latest()
     for problem in damaged:
         folder.log("damaged_checkpoint", problem=str(problem))
     if start is None and stored.get("fork"):
-        origin, step = stored["fork"]
-        start = CheckpointStore(RunFolder(workspace.runs / origin).checkpoints).load(step)
+        start = _fork_point(workspace, tuple(stored["fork"]), prepared)
     return _carry_out(workspace, name, plan, prepared, preflight, watchers, start)
 
 
@@ -219,7 +220,9 @@ def _bundle(
         "environment": _environment(),
         "created_at": now(),
     }
-    bundle = write_bundle(workspace.bundles / name, manifest, write_contents)
+    path = workspace.bundles / name
+    # A bundle that is there is this run's own, whose end a crash kept from the catalogue: no run starts with its name.
+    bundle = read_bundle(path) if path.exists() else write_bundle(path, manifest, write_contents)
     write_card(bundle, model_card(bundle.manifest, bundle.identity, None))
     return bundle
 
@@ -266,13 +269,34 @@ def _with_machine(preflight: Preflight, machine: Machine) -> Preflight:
     return replace(preflight, machine=machine)
 
 
-def _known(workspace: Workspace, name: str) -> str:
-    return workspace.catalogue.find_run(name).name
+def _fork_point(workspace: Workspace, fork: tuple[str, int], prepared: Prepared) -> Checkpoint:
+    """The checkpoint of another run to begin with. What was best there lies in that run's folder: it is forgotten."""
+    origin = RunFolder(workspace.runs / workspace.catalogue.find_run(fork[0]).name)
+    base: Any = origin.read_plan()["base"]
+    if base["fingerprint"] != prepared.source.prints or base["lineage"] != list(prepared.source.lineage):
+        raise IncompatibleModel(
+            f"{fork[0]} was trained on another base",
+            where="base",
+            expected=str(base["reference"]),
+            attempt="the same base",
+        )
+    start = CheckpointStore(origin.checkpoints).load(fork[1])
+    fresh = Progress()
+    progress = replace(
+        start.progress,
+        best_step=fresh.best_step,
+        best_value=fresh.best_value,
+        looks_without_gain=0,
+        is_stopped_early=False,
+    )
+    return replace(start, progress=progress)
 
 
 def _check_name(workspace: Workspace, name: str) -> None:
     if not name.replace("-", "").replace("_", "").replace(".", "").isalnum() or name.startswith("."):
         raise RequestError(f"{name!r} is no name for a run", expected="letters, digits, - _ .", where="--name")
+    if name in {run.name for run in workspace.catalogue.runs()}:  # before its plan would be written over
+        raise RequestError(f"there is a run named {name!r} already", attempt="--name with another name")
     if (workspace.bundles / name).exists():
         raise RequestError(f"there is a bundle named {name!r} already", attempt="--name with another name")
 

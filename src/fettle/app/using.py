@@ -91,7 +91,10 @@ class Conversation:
                 shown = whole
 
         stream(self.model, prompt, self.decoding, on_token)
-        answer = tokenizer.decode(ids).strip()
+        whole = tokenizer.decode(ids)
+        if on_text and whole != shown:  # the answer ended inside a character
+            on_text(whole[len(shown) :])
+        answer = whole.strip()
         self.turns.append(Turn("assistant", answer))
         return answer
 

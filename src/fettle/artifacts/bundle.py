@@ -6,6 +6,7 @@ the reports lie beside, outside that hash, since both may be written anew. Nothi
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 import zipfile
@@ -28,17 +29,9 @@ FORMAT = 1
 FILE_SUFFIX = ".fettle"
 _MAX_UNPACKED_BYTES = 512 * 2**30
 _EPOCH = (1980, 1, 1, 0, 0, 0)
-# What a damaged archive makes zipfile raise, and what an entry does that is a file and a folder at once.
-_UNREADABLE = (
-    zipfile.BadZipFile,
-    zlib.error,
-    EOFError,
-    RuntimeError,
-    UnicodeDecodeError,
-    FileExistsError,
-    IsADirectoryError,
-    NotADirectoryError,
-)
+# What a damaged archive makes zipfile raise: bad bytes, places before the start, a file that is a folder too.
+_UNREADABLE = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, UnicodeDecodeError)
+_MISLED = frozenset({errno.EINVAL, errno.EEXIST, errno.EISDIR, errno.ENOTDIR})
 
 
 @dataclass(frozen=True)
@@ -127,6 +120,10 @@ def read_bundle(path: Path) -> Bundle:
             raise DamagedFile(
                 f"a file of the bundle {state}", where=str(found), attempt="the run's own bundle, or train again"
             )
+    for folder in (ADAPTER, MODEL, TOKENIZER):  # a file that no hash covers would be read with the others
+        for found in sorted((path / folder).rglob("*")):
+            if found.is_file() and found.relative_to(path).as_posix() not in files:
+                raise DamagedFile("a file of the bundle was added after it was made", where=str(found))
     return Bundle(path, sha256_of_bytes(data), manifest)
 
 
@@ -157,7 +154,9 @@ def unpack_bundle(source: Path, folder: Path) -> Bundle:
                 with publishing_folder(target) as staged:
                     for entry in entries:
                         _copy_entry(archive, entry, staged)
-        except _UNREADABLE as problem:
+        except (*_UNREADABLE, OSError) as problem:
+            if isinstance(problem, OSError) and problem.errno not in _MISLED:
+                raise
             raise DamagedFile(f"this is no bundle file: {problem or 'it ends too soon'}", where=str(source)) from None
     return read_bundle(target)
 

@@ -52,7 +52,7 @@ def models_show(base: str = typer.Argument(..., help="Anything that base= takes.
         print_json(facts)
         return
     for name, value in facts.items():
-        OUT.print(f"{name:>16}  {escape(str(value))}", highlight=False)
+        OUT.print(f"{name:>24}  {escape(str(value))}", highlight=False)
 
 
 @recipes_app.command("list")

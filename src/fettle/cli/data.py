@@ -115,7 +115,7 @@ def list_command(json: bool = JSON) -> None:
 @app.command("show")
 def show_command(
     version: str = typer.Argument(..., help="NAME, NAME@part or NAME#hash-prefix."),
-    rows: int = typer.Option(5, "--rows", help="Rows to show."),
+    rows: int = typer.Option(5, "--rows", min=0, help="Rows to show."),
     json: bool = JSON,
 ) -> None:
     """Show a version and its first rows.

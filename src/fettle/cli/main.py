@@ -5,6 +5,7 @@ A lazy door: `fettle --help` and shell completion load nothing of the house.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
@@ -57,6 +58,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 3
+    except OSError as problem:
+        _say(_of_the_machine(problem), wants_json)
+        return 3
 
 
 def overview() -> str:
@@ -70,7 +74,7 @@ def overview() -> str:
     lines += [
         "",
         "  fettle COMMAND --help     what it takes, with examples",
-        "  --json on any command     one JSON document instead of text; progress goes to stderr",
+        "  --json                    one JSON document instead of text; progress goes to stderr",
         "",
         "Start with: fettle demo",
     ]
@@ -83,6 +87,15 @@ def missing_training(package: str) -> MissingExtra:
         f"{package} is not installed",
         expected="the part of fettle that trains and runs models",
         attempt='pip install "fettle-llm[train]"',
+    )
+
+
+def _of_the_machine(problem: OSError) -> FettleError:
+    """What the machine refused: a full disk, a folder that cannot be written."""
+    attempt = "free some space, or FETTLE_HOME=/a/larger/disk" if problem.errno == errno.ENOSPC else ""
+    where = str(problem.filename or "")
+    return FettleError(
+        problem.strerror or str(problem), where=where, expected="a file that can be read or written", attempt=attempt
     )
 
 

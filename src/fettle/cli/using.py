@@ -9,6 +9,7 @@ import typer
 
 from fettle.app.evaluating import evaluate, show_report
 from fettle.app.using import Conversation, export, load, load_base, predict_file
+from fettle.artifacts.bundle import FILE_SUFFIX
 from fettle.cli.command import ERR, JSON, OUT, new_app, print_json, run_app
 from fettle.cli.data import pair
 from fettle.cli.progress import count_rows
@@ -129,6 +130,8 @@ def export_command(
     fettle export blue-heron --to hf --out ./blue-heron-hf
     fettle export blue-heron --to file --out blue-heron.fettle
     """
+    if to == "file" and out.suffix != FILE_SUFFIX:
+        out = out.with_name(out.name + FILE_SUFFIX)
     parity = export(open_workspace(), bundle, to, out, base)
     if json:
         print_json({"out": str(out), "parity": parity.as_json() if parity else None})

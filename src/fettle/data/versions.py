@@ -82,7 +82,7 @@ def parse_version_name(written: str) -> VersionName:
             f"{prefix!r} begins no hash",
             where=written,
             expected=f"{form}, the hash as 4 to 64 of the digits 0-9 and a-f",
-            attempt=f"fettle data log {name}",
+            attempt="fettle data list",
         )
     return VersionName(name, part, prefix)
 

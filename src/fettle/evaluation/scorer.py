@@ -6,7 +6,7 @@ A metric is a record of three functions. Metrics are registered in one table; a 
 
 from __future__ import annotations
 
-import math
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import entry_points
@@ -128,7 +128,12 @@ def _compare_loss(a: Outcomes, b: Outcomes, name_a: str, name_b: str) -> Compari
 def _perplexity(rows: Outcomes) -> Estimate:
     loss = _loss(rows)
     low, high = loss.interval
-    return Estimate(metrics.perplexity(loss.value), (metrics.perplexity(low), metrics.perplexity(high)))
+    return Estimate(_finite_perplexity(loss.value), (_finite_perplexity(low), _finite_perplexity(high)))
+
+
+def _finite_perplexity(loss: float) -> float:
+    """Perplexity that a JSON document can hold: the largest number stands for all beyond it."""
+    return min(metrics.perplexity(loss), sys.float_info.max)
 
 
 def _compare_perplexity(a: Outcomes, b: Outcomes, name_a: str, name_b: str) -> Comparison:
@@ -137,7 +142,7 @@ def _compare_perplexity(a: Outcomes, b: Outcomes, name_a: str, name_b: str) -> C
     floor = _loss(b).value
 
     def apart(difference: float) -> float:
-        return math.exp(floor + difference) - math.exp(floor)
+        return _finite_perplexity(floor + difference) - _finite_perplexity(floor)
 
     interval = (apart(loss.interval[0]), apart(loss.interval[1]))
     return Comparison(name_a, name_b, "perplexity", apart(loss.difference), interval, loss.p)

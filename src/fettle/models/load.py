@@ -139,7 +139,9 @@ def merge_adapter(model: OpenModel) -> OpenModel:
     """Fold the adapter into the weights of the base; what comes out is a plain model."""
     if model.adapted is None:
         return model
-    return OpenModel(model.adapted.merge_and_unload(safe_merge=True), model.tokenizer)
+    merged = model.adapted.merge_and_unload(safe_merge=True)
+    merged.requires_grad_(True)  # the adapter had frozen them, and the merged model may be tuned on
+    return OpenModel(merged, model.tokenizer)
 
 
 def save_adapter(model: OpenModel, folder: Path, base_name: str) -> None:

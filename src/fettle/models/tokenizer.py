@@ -70,11 +70,11 @@ class ModelTokenizer:
 
     def encode(self, text: str) -> list[int]:
         """Ids of template text: control tokens are control tokens. Nothing is added in front or behind."""
-        return list(self.inner(text, add_special_tokens=False)["input_ids"])
+        return list(self.inner(text, add_special_tokens=False, verbose=False)["input_ids"])
 
     def encode_plain(self, text: str) -> list[int]:
         """Ids of a person's text: what looks like a control token is spelt out."""
-        return list(self.inner(text, add_special_tokens=False, split_special_tokens=True)["input_ids"])
+        return list(self.inner(text, add_special_tokens=False, split_special_tokens=True, verbose=False)["input_ids"])
 
     def decode(self, ids: Sequence[int], with_control: bool = False) -> str:
         """Text of ids, control tokens left out unless asked for."""

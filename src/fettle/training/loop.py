@@ -16,7 +16,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from fettle.errors import NonFiniteLoss
+from fettle.errors import IncompatibleModel, NonFiniteLoss
 from fettle.models.load import OpenModel
 from fettle.tokens.batch import Layout, batch_examples, split_by_tokens
 from fettle.tokens.example import Example
@@ -195,6 +195,11 @@ def _save(
 
 
 def _restore(weights: dict[str, torch.nn.Parameter], stored: dict[str, Tensor]) -> None:
+    if {name: weight.shape for name, weight in weights.items()} != {name: t.shape for name, t in stored.items()}:
+        raise IncompatibleModel(
+            "the checkpoint holds other weights than those that learn",
+            expected="the base and the adapter settings of the run that it comes from",
+        )
     with torch.no_grad():
         for name, weight in weights.items():
             weight.copy_(stored[name])

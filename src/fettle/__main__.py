@@ -1,0 +1,7 @@
+"""`python -m fettle` is the command `fettle`."""
+
+import sys
+
+from fettle.cli.main import main
+
+sys.exit(main())

@@ -1,0 +1,129 @@
+"""Real processes, real signals: a run that was interrupted or killed ends as one that was left alone."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from journey_kit import write_intents
+
+from fettle.app.examples import import_data, split_data
+from fettle.app.planning import resolve_plan
+from fettle.app.running import start_run
+from fettle.data.split import Shares
+from fettle.storage.blobs import sha256_of_file
+from fettle.storage.workspace import Workspace, open_workspace
+
+FETTLE = Path(sys.executable).with_name("fettle")
+PLAN = (
+    "classify-lora",
+    "data=intents",
+    "training.epochs=40",
+    "training.rows_per_step=8",
+    "training.evaluate_every_steps=20",
+    "training.dropout=0.1",
+    "adapter.dropout=0.1",
+    "adapter.rank=4",
+    "seed=3",
+)
+ADAPTER = Path("adapter") / "adapter_model.safetensors"
+_DEADLINE_SECONDS = 60
+
+
+@pytest.fixture(scope="module")
+def unbroken(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Workspace, str]:
+    """A workspace with the data, a run `whole` that nobody disturbed, and the SHA-256 of its adapter."""
+    workspace = open_workspace(tmp_path_factory.mktemp("journey") / "home")
+    import_data(workspace, [write_intents(tmp_path_factory.mktemp("files") / "intents.jsonl")], "intents")
+    split_data(workspace, "intents", Shares(0.7, 0.1, 0.2))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "sched_getaffinity", lambda _process: {0})
+        start_run(workspace, resolve_plan(PLAN[0], [*PLAN[1:], f"base={tiny_base}"]), "whole")
+    return workspace, sha256_of_file(workspace.bundles / "whole" / ADAPTER)
+
+
+def launch(workspace: Workspace, *words: str) -> subprocess.Popen[str]:
+    """The command as people type it, on one core."""
+    core = min(os.sched_getaffinity(0))
+    return subprocess.Popen(
+        [str(FETTLE), *words],
+        env={**os.environ, "FETTLE_HOME": str(workspace.root), "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: os.sched_setaffinity(0, {core}),
+    )
+
+
+def wait_for(workspace: Workspace, run: str, event: str, process: subprocess.Popen[str]) -> None:
+    """Until the run's log tells of such an event."""
+    path = workspace.runs / run / "events.jsonl"
+    deadline = time.monotonic() + _DEADLINE_SECONDS
+    while time.monotonic() < deadline:
+        if path.exists() and f'"event": "{event}"' in path.read_text():
+            return
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.005)
+    raise AssertionError(f"no {event} in {_DEADLINE_SECONDS} s")
+
+
+def events_of(workspace: Workspace, run: str) -> list[dict]:
+    return [json.loads(line) for line in (workspace.runs / run / "events.jsonl").read_text().splitlines()]
+
+
+def test_interrupted_it_says_how_to_go_on_and_ends_with_the_same_adapter(
+    unbroken: tuple[Workspace, str], tiny_base: Path
+) -> None:
+    workspace, wanted = unbroken
+    process = launch(workspace, "train", *PLAN, f"base={tiny_base}", "--name", "asked")
+    wait_for(workspace, "asked", "step", process)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=_DEADLINE_SECONDS)
+
+    assert process.returncode == 0, err
+    assert "fettle train --resume asked" in out
+    assert "Traceback" not in err
+    assert workspace.catalogue.find_run("asked").state == "paused"
+    assert not (workspace.bundles / "asked").exists()
+
+    process = launch(workspace, "train", "--resume", "asked", "--json")
+    out, err = process.communicate(timeout=_DEADLINE_SECONDS)
+
+    assert process.returncode == 0, err
+    result = json.loads(out)
+    assert (result["run"], result["state"]) == ("asked", "done")
+    assert sha256_of_file(Path(result["bundle"]) / ADAPTER) == wanted
+    steps = [event["step"] for event in events_of(workspace, "asked") if event["event"] == "step"]
+    assert steps == list(range(1, result["steps"] + 1)), "no step is lost and none is taken twice"
+
+
+def test_killed_it_goes_on_from_its_last_checkpoint_and_ends_with_the_same_adapter(
+    unbroken: tuple[Workspace, str], tiny_base: Path
+) -> None:
+    workspace, wanted = unbroken
+    process = launch(workspace, "train", *PLAN, f"base={tiny_base}", "--name", "killed")
+    wait_for(workspace, "killed", "checkpoint", process)
+    process.kill()
+    process.communicate(timeout=_DEADLINE_SECONDS)
+    assert process.returncode == -signal.SIGKILL
+
+    process = launch(workspace, "train", "--resume", "killed", "--json")
+    out, err = process.communicate(timeout=_DEADLINE_SECONDS)
+
+    assert process.returncode == 0, err
+    assert sha256_of_file(Path(json.loads(out)["bundle"]) / ADAPTER) == wanted
+    started = [event["step"] for event in events_of(workspace, "killed") if event["event"] == "started"]
+    assert started[0] == 0
+    assert started[1] > 0
+    assert workspace.catalogue.find_run("killed").state == "done"
+    whole, killed = (
+        {event["step"]: event["loss"] for event in events_of(workspace, run) if event["event"] == "step"}
+        for run in ("whole", "killed")
+    )
+    assert whole == killed
