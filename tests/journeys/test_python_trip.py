@@ -30,8 +30,9 @@ def test_from_examples_to_an_exported_classifier(tiny_base: Path, tmp_path: Path
         f"data={split.label}",
         f"base={tiny_base}",
         *FEW,
-        "training.max_steps=60",
-        "training.learning_rate=5e-3",
+        "training.max_steps=120",
+        "training.keep=last",
+        "training.learning_rate=1e-2",
     ]
 
     preflight = fettle.plan(recipe, settings)
@@ -41,7 +42,8 @@ def test_from_examples_to_an_exported_classifier(tiny_base: Path, tmp_path: Path
     report = fettle.evaluate("first")
     answers = fettle.load("first").predict([f"{asks[0]}, order 3" for asks in ASKS.values()])
     workspace = open_workspace()
-    (tmp_path / "new.csv").write_text("text\nwhere is my parcel\nthe card was charged twice\n")
+    rows = "where is my parcel order 3\nthe card was charged twice order 3\n"
+    (tmp_path / "new.csv").write_text("text\n" + rows)
     result = predict_file(workspace, "first", tmp_path / "new.csv", tmp_path / "answered.csv")
     parity = export(workspace, "first", "hf", tmp_path / "elsewhere")
 
@@ -77,7 +79,8 @@ def test_from_examples_to_a_chat(tiny_base: Path, tmp_path: Path) -> None:
         {
             "data": "replies",
             "base": str(tiny_base),
-            "training.max_steps": 80,
+            "training.max_steps": 150,
+            "training.keep": "last",
             "training.rows_per_step": 8,
             "training.learning_rate": 1e-2,
             "decoding.max_new_tokens": 24,

@@ -85,7 +85,10 @@ def numbers_of(text: str) -> tuple[int, ...]:
 def fault_of(package: str, installed: str) -> KnownFault | None:
     """The known fault that an installed version has, if it has one."""
     for fault in KNOWN_FAULTS:
-        if fault.package == package and numbers_of(installed) < fault.fixed_in:
+        numbers = numbers_of(installed)
+        wide = max(len(numbers), len(fault.fixed_in))
+        installed_wide, fixed_wide = ((*one, *[0] * (wide - len(one))) for one in (numbers, fault.fixed_in))
+        if fault.package == package and installed_wide < fixed_wide:
             return fault
     return None
 

@@ -6,8 +6,8 @@ A lazy door: `fettle --help` and shell completion load nothing of the house.
 from __future__ import annotations
 
 import errno
+import io
 import json
-import os
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
@@ -56,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write("stopped\n")
         return 3
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.stdout = io.StringIO()  # what is still buffered must go nowhere
         return 3
     except OSError as problem:
         _say(_of_the_machine(problem), wants_json)
