@@ -24,6 +24,7 @@ SETTINGS = (
     "training.rows_per_step=8",
     "training.evaluate_every_steps=2",
     "training.learning_rate=5e-3",
+    "training.keep=last",  # the best step may lie before the one at which a test stops a run
     "adapter.rank=4",
     "decoding.max_new_tokens=8",
 )

@@ -56,6 +56,7 @@ def test_the_same_base_elsewhere_is_the_same_base(shop: Shop, tmp_path: Path) ->
     moved = shutil.copytree(shop.base, tmp_path / "moved")
     bundle = get_bundle(shop.workspace, "lora")
 
+    assert evaluate(shop.workspace, "lora", base=str(moved)).scores.keys() == {"base", "tuned"}
     assert torch.equal(
         logits(open_tuned(shop.workspace, bundle, str(moved))), logits(open_tuned(shop.workspace, bundle))
     )
@@ -69,6 +70,8 @@ def test_a_base_that_changed_in_its_place_is_refused(workspace: Workspace, tiny_
         load("lora", workspace)
     with_other_weights(tiny_base, base)
 
+    elsewhere = shutil.copytree(tiny_base, tmp_path / "elsewhere")
+    assert evaluate(workspace, "lora", base=str(elsewhere)).scores.keys() == {"base", "tuned"}
     for use in (load, load_base):
         with pytest.raises(IncompatibleModel):
             use("lora", workspace)

@@ -236,12 +236,14 @@ def test_a_fork_whose_best_lies_before_it_still_ends_with_a_bundle(
     workspace: Workspace, tiny_base: Path, step: int
 ) -> None:
     """The rest only spoils the weights, so nothing after the fork is as good as what was before."""
-    plain = ("training.keep_checkpoints=0", "training.watch=loss", "training.learning_rate=1e-3")
+    plain = ("training.keep_checkpoints=0", "training.watch=loss", "training.keep=best", "training.learning_rate=1e-3")
     start_run(workspace, plan_of("classify", "intents", tiny_base, *plain), "origin")
 
     fork = start_run(
         workspace,
-        plan_of("classify", "intents", tiny_base, "training.watch=loss", "training.learning_rate=10.0"),
+        plan_of(
+            "classify", "intents", tiny_base, "training.watch=loss", "training.keep=best", "training.learning_rate=10.0"
+        ),
         "fork",
         fork=("origin", step),
     )

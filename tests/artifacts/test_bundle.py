@@ -181,6 +181,8 @@ def test_pack_is_deterministic_and_unpacks_to_the_same(tmp_path: Path, bundle: B
     second = pack_bundle(read_bundle(bundle.path), tmp_path / "second.fettle")
 
     assert first.read_bytes() == second.read_bytes()
+    with zipfile.ZipFile(first) as archive:
+        assert {entry.date_time for entry in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}, "no clock goes in"
     unpacked = unpack_bundle(first, tmp_path / "unpacked")
     assert unpacked.identity == bundle.identity
     assert unpacked.manifest == bundle.manifest

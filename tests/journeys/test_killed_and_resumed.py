@@ -28,6 +28,7 @@ PLAN = (
     "training.rows_per_step=8",
     "training.evaluate_every_steps=20",
     "training.dropout=0.1",
+    "training.keep=last",
     "adapter.dropout=0.1",
     "adapter.rank=4",
     "seed=3",

@@ -119,6 +119,17 @@ def test_noise_was_at_work_and_is_drawn_by_step(tiny_base: Path, tmp_path: Path)
         assert not are_same_bits(noisy, quiet)
 
 
+def test_each_step_has_noise_of_its_own(tiny_base: Path, tmp_path: Path) -> None:
+    """The same rows and, at a rate of nearly nothing, the same weights: only the noise is another."""
+    memory = Memory()
+    model = open_tiny(tiny_base, dropout=NOISE)
+    train(
+        make_job(model, tmp_path, rows=ROWS[:3], num_steps=5, learning_rate=1e-30, watchers=[memory], weight_decay=0.0)
+    )
+
+    assert len({round(step.loss, 4) for step in memory.steps}) == 5
+
+
 @pytest.mark.parametrize("kind", ["full", "lora"])
 def test_same_seed_same_bits_other_seed_others(tiny_base: Path, tmp_path: Path, kind: str) -> None:
     first, _, first_memory = run(tiny_base, tmp_path / "1", kind=kind)

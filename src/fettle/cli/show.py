@@ -32,6 +32,10 @@ def show_scores(report: Mapping[str, Any]) -> None:
         table.add_row(metric, *cells, *((_difference(metric, pair), _p(pair["p"])) if pair else ("", "")))
     OUT.print(table)
     OUT.print("Brackets: 95 % intervals. p: paired test on the same rows.", style="dim")
+    goal = report["goal"]
+    if goal["words"]:
+        least = f", by at least {goal['least_gain']}" if goal["least_gain"] is not None else ""
+        OUT.print(f"goal, fixed before training: {goal['words']} ({goal['metric']}{least})", markup=False)
     for note in report["notes"]:
         OUT.print(f"note: {note}", style="yellow", markup=False)
 

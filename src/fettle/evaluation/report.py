@@ -47,6 +47,7 @@ class Report(msgspec.Struct, frozen=True):
             "bundle": self.bundle,
             "task": self.task,
             "data": self.data,
+            "goal": self.goal,
             "n": self.num_rows,
             "systems": self.scores,
             "paired": self.paired,
