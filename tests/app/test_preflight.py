@@ -242,7 +242,6 @@ def test_labels_are_those_of_the_rows_that_are_learned_or_watched(workspace: Wor
     assert prepared.labels == preflight.labels == LABELS
 
 
-@pytest.mark.xfail(strict=True, reason="DocumentEncoder cuts windows of 1,024 tokens whatever the base can read")
 def test_long_documents_lose_no_token(workspace: Workspace, tiny_base: Path) -> None:
     """The base reads 512 tokens; a longer document becomes windows of that, and every token of it is learned once."""
     text = "where is my parcel " * 400

@@ -226,3 +226,14 @@ def test_unknown_exports_name_those_there_are(shop: Shop, tmp_path: Path) -> Non
     with pytest.raises(RequestError) as caught:
         export(shop.workspace, "lora", "gguf", tmp_path / "out")
     assert "hf" in caught.value.expected
+
+
+def test_a_question_over_the_length_keeps_its_end(shop: Shop) -> None:
+    """The end of a prompt opens the answer; without it the model would not be asked at all."""
+    long = "x " * 600
+    one, other, longer = load("lora", shop.workspace).predict(
+        [f"{long}where is my parcel", f"{long}send the money back", f"x {long}where is my parcel"]
+    )
+
+    assert one.probabilities != other.probabilities
+    assert one.probabilities == pytest.approx(longer.probabilities, rel=1e-4)

@@ -30,6 +30,7 @@ REPORT = {
         {"metric": "accuracy", "a": "tuned", "b": "base", "difference": 0.625, "interval": [0.5, 0.7], "p": 0.0},
         {"metric": "loss", "a": "tuned", "b": "base", "difference": -2.0, "interval": [-2.3, -1.7], "p": 0.0123},
     ],
+    "goal": {"words": "sort", "metric": "accuracy", "least_gain": 0.1},
     "notes": ["3 of the 120 rows [were] cut"],
 }
 

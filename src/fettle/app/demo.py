@@ -26,8 +26,8 @@ DEMO_FOLDER = ".fettle-demo"
 INTENTS, REPLIES = "intents", "replies"
 _SHARES = Shares(0.7, 0.1, 0.2)
 _NUM_EXCHANGES = 3
-_INTENT_SETTINGS = ("training.epochs=10", "training.learning_rate=1e-3", "training.evaluate_every_steps=64")
-_REPLY_SETTINGS = ("training.epochs=3", "training.learning_rate=1e-3", "decoding.max_new_tokens=80")
+_INTENT_SETTINGS = ("training.epochs=4", "training.learning_rate=7e-4")
+_REPLY_SETTINGS = ("training.epochs=1.5", "training.learning_rate=1e-3", "decoding.max_new_tokens=80")
 _GOAL = {
     INTENTS: (
         "goal.words=sort the messages to the shop by what they want",
@@ -111,7 +111,7 @@ def run_demo(
     if (home / "catalogue.sqlite").exists():
         shutil.rmtree(home)
     workspace = open_workspace(home)
-    teller.on_station("1. Examples", "720 messages to an invented shop, each with its intent and a reply of the desk")
+    teller.on_station("1. Examples", "messages to an invented shop, each with its intent and a reply of the desk")
     _import(workspace, teller, INTENTS, {"text": "text", "intent": "label"})
     _import(workspace, teller, REPLIES, {"text": "prompt", "reply": "completion"})
     teller.on_station("2. Plan", "what the base would see and learn, before anything is trained")

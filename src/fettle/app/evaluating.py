@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
@@ -39,7 +39,7 @@ from fettle.tasks.task import Task
 from fettle.tokens.encoder import Encoder
 from fettle.tokens.template import cut_example
 
-_MOST_ANSWERED_ROWS = 500
+_MOST_ANSWERED_ROWS = 200
 
 OnProgress = Callable[[str, int, int], None]
 
@@ -56,7 +56,8 @@ class Asker:
 
     def encoder(self, model: OpenModel) -> Encoder:
         """Rows as this model reads them."""
-        return self.task.encoder(model.tokenizer, self.settings.prompt, self.labels)
+        prompt = self.settings.prompt.model_copy(update={"max_length": self.max_length})
+        return self.task.encoder(model.tokenizer, prompt, self.labels)
 
     def answerer(self, model: OpenModel) -> Answerer | None:
         """How this model answers; None where the task asks nothing."""
@@ -130,7 +131,9 @@ class HeldOut:
         self._answerer = None
         if prepared.labels:
             self._answerer = prepared.task.answerer(prepared.tokenizer, decoding, prepared.labels, dtype)
-            rows = [row for row, _ in prepared.held_out[:_MOST_ANSWERED_ROWS]]
+            # Evenly over the file, which may be sorted by label.
+            every = math.ceil(len(prepared.held_out) / _MOST_ANSWERED_ROWS)
+            rows = [row for row, _ in prepared.held_out[::every]]
             self._prompts = [prepared.encoder.prompt(row.record) for row in rows]
             self._expected = [prepared.encoder.expected(row.record) for row in rows]
 
@@ -211,12 +214,14 @@ def _base_outcomes(
     key = sha256_of_bytes(json.dumps(asked, sort_keys=True).encode())
     path = workspace.root / "scored" / f"{key}.json"
     if path.exists():
-        with suppress(msgspec.DecodeError):
-            kept = msgspec.json.decode(path.read_bytes(), type=list[Outcome])
+        digest, _, stored = path.read_bytes().partition(b"\n")
+        if digest.decode("ascii", "replace") == sha256_of_bytes(stored):
+            kept = msgspec.json.decode(stored, type=list[Outcome])
             places = [f"{row.file}:{row.line}" for row in rows]
             return [msgspec.structs.replace(one, source=place) for one, place in zip(kept, places, strict=True)]
     outcomes = _outcomes(open_base(source), asker, rows, "base", progress)
-    publish_bytes(path, msgspec.json.encode(outcomes))
+    scored = msgspec.json.encode(outcomes)
+    publish_bytes(path, sha256_of_bytes(scored).encode() + b"\n" + scored)
     return outcomes
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import NonNegativeFloat, NonNegativeInt
+from pydantic import Field, NonNegativeFloat
 
 from fettle.config.read import Tree, place, read_assignments, read_toml
 from fettle.config.resolve import Explained, Layer, Resolved, explain, resolve
@@ -45,7 +45,7 @@ class PlanSettings(Settings):
     base: str = "bundled"
     """Base model: bundled, a folder, an earlier bundle, a hub id, or random: before any of them."""
 
-    seed: NonNegativeInt = 0
+    seed: int = Field(default=0, ge=0, lt=2**32)
     """Fixes the order of rows, fresh weights and noise."""
 
     goal: GoalSettings = GoalSettings()

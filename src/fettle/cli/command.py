@@ -16,7 +16,7 @@ from fettle.errors import RequestError
 # Where there is no terminal, tables may be wider than the 80 columns that rich would take.
 # Lines of text are then never broken at all.
 OUT = Console() if sys.stdout.isatty() else Console(width=120, soft_wrap=True)
-ERR = Console(stderr=True)
+ERR = Console(stderr=True) if sys.stderr.isatty() else Console(stderr=True, width=120, soft_wrap=True)
 
 JSON = typer.Option(False, "--json", help="One JSON document on stdout.")
 
