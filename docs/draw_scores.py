@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from fettle.app.evaluating import show_report
+from fettle.app.listing import show_report
 from fettle.cli import show
 from fettle.storage.workspace import open_workspace
 

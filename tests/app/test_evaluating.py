@@ -12,9 +12,11 @@ from app_kit import plan_of, refuse_to, store_rows
 from sklearn.metrics import f1_score
 
 import fettle.app.evaluating as evaluating
+import fettle.app.listing as listing
 import fettle.app.opening as opening
-from fettle.app.evaluating import evaluate, show_report
+from fettle.app.evaluating import evaluate
 from fettle.app.examples import load_rows
+from fettle.app.listing import show_report
 from fettle.app.running import start_run
 from fettle.app.using import load
 from fettle.data.records import LabelledText, Row
@@ -83,7 +85,7 @@ def test_written_answers_are_scored_and_those_cut_off_are_told(shop: Shop) -> No
 
 def test_a_stored_report_is_shown_without_a_model(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     report = evaluate(shop.workspace, "full")
-    identity = opening.get_bundle(shop.workspace, "full").identity
+    identity = listing.get_bundle(shop.workspace, "full").identity
     for module, name in ((opening, "open_model"), (evaluating, "open_base"), (evaluating, "open_tuned")):
         monkeypatch.setattr(module, name, refuse_to("open a model"))
     monkeypatch.setattr(evaluating, "load_rows", refuse_to("read rows"))
@@ -107,9 +109,9 @@ def test_the_last_of_many_reports_of_one_second_is_shown(shop: Shop, monkeypatch
     for part in ("train", "validation", "test", "train", "test", "validation"):
         evaluate(shop.workspace, "full", f"intents@{part}")
         assert show_report(shop.workspace, "full").data == f"intents@{part}"
-    before = len(opening.get_bundle(shop.workspace, "full").reports())
+    before = len(listing.get_bundle(shop.workspace, "full").reports())
     evaluate(shop.workspace, "full")
-    assert len(opening.get_bundle(shop.workspace, "full").reports()) == before + 1
+    assert len(listing.get_bundle(shop.workspace, "full").reports()) == before + 1
 
 
 def test_rows_that_were_learned_are_told(shop: Shop) -> None:

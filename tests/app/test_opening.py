@@ -12,7 +12,8 @@ from app_fixtures import Shop, one_core, shop, workspace  # noqa: F401
 from app_kit import hashes_of, plan_of, with_other_weights
 
 from fettle.app.evaluating import evaluate
-from fettle.app.opening import base_of_bundle, find_bundle, get_bundle, locate_base, open_base, open_tuned
+from fettle.app.listing import find_bundle, get_bundle
+from fettle.app.opening import base_of_bundle, locate_base, open_base, open_tuned
 from fettle.app.running import start_run
 from fettle.app.using import export, load, load_base
 from fettle.errors import IncompatibleModel, MissingFile, RequestError, UnknownName

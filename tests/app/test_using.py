@@ -13,7 +13,8 @@ from app_kit import LABELS
 from openpyxl import Workbook, load_workbook
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from fettle.app.opening import get_bundle, open_tuned
+from fettle.app.listing import get_bundle
+from fettle.app.opening import open_tuned
 from fettle.app.using import Conversation, export, load, load_base, predict_file
 from fettle.artifacts.bundle import read_bundle, unpack_bundle
 from fettle.errors import RequestError

@@ -92,13 +92,6 @@ def test_a_wrong_request_is_one_document_for_programs(workspace, capsys, words, 
     assert err == ""
 
 
-@pytest.mark.parametrize("words", [["data", "--json"], ["data", "--help", "--json"], ["chat", "x", "--json"]])
-@pytest.mark.xfail(strict=True, reason="the overview promises --json on any command; groups and chat refuse the option")
-def test_json_is_understood_everywhere(workspace, capsys, words):
-    main(words)
-    assert "No such option" not in capsys.readouterr().out
-
-
 def test_all_faults_of_a_plan_are_told_at_once(capsys):
     assert main(["plan", "classify", "training.epochs=many", "training.sede=1", "adapter.rank=0"]) == 2
     err = capsys.readouterr().err

@@ -149,6 +149,5 @@ def test_programs_are_told_the_same(fettle, words):
     assert json.loads(done.out)["error"]["try"] == PIP
 
 
-@pytest.mark.xfail(strict=True, reason="cli/using.py imports what runs models, though a stored report needs none")
 def test_a_stored_report_is_shown_without_it(fettle):
     assert PIP not in fettle("evaluate", "x", "--show").err

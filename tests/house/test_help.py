@@ -98,7 +98,6 @@ def test_help_is_light():
     assert not loads(*([*page.split(), "--help"] for page in LIGHT_PAGES))
 
 
-@pytest.mark.xfail(strict=True, reason="cli/training.py, using.py and demo.py import what trains before they are asked")
 def test_all_help_is_light():
     assert not loads(*([page, "--help"] for page in HEAVY_PAGES))
 

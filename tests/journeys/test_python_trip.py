@@ -11,8 +11,8 @@ from journey_kit import ASKS, FEW, write_intents, write_replies
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 import fettle
-from fettle.app.evaluating import show_report
 from fettle.app.examples import load_rows
+from fettle.app.listing import show_report
 from fettle.app.using import export, predict_file
 from fettle.storage.workspace import open_workspace
 

@@ -14,15 +14,16 @@ import msgspec
 import torch
 
 from fettle.app.examples import load_rows
-from fettle.app.opening import BaseSource, base_of_bundle, get_bundle, open_base, open_tuned
+from fettle.app.listing import get_bundle
+from fettle.app.opening import BaseSource, base_of_bundle, open_base, open_tuned
 from fettle.app.planning import PlanSettings
 from fettle.app.preflight import Prepared
 from fettle.artifacts.bundle import REPORTS, Bundle, write_card
 from fettle.data.records import Row
 from fettle.data.split import shared_inputs
-from fettle.errors import RequestError, UnknownName
+from fettle.errors import RequestError
 from fettle.evaluation.metrics import accuracy_hits
-from fettle.evaluation.report import Outcome, Report, decode_report, encode_report
+from fettle.evaluation.report import Outcome, Report, encode_report
 from fettle.evaluation.scorer import score
 from fettle.generation.answer import Answerer
 from fettle.generation.config import DecodingSettings
@@ -154,15 +155,6 @@ class HeldOut:
             right = accuracy_hits(self._expected, [answer.text for answer in answers])
             scores["accuracy"] = sum(right) / len(right)
         return scores
-
-
-def show_report(workspace: Workspace, reference: str) -> Report:
-    """The latest report of a bundle, from its file alone: no model is opened."""
-    bundle = get_bundle(workspace, reference)
-    reports = bundle.reports()
-    if not reports:
-        raise UnknownName(f"{bundle.name} has no report yet", attempt=f"fettle evaluate {bundle.name}")
-    return decode_report(reports[-1].read_bytes(), str(reports[-1]))
 
 
 def _rows_to_score(

@@ -1,10 +1,13 @@
-"""What there is: bases, runs. Read only, and light."""
+"""What there is: bases, bundles, reports, runs. Read only, and light: no model is opened."""
 
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
-from fettle.artifacts.bundle import MANIFEST
+from fettle.artifacts.bundle import FILE_SUFFIX, MANIFEST, Bundle, read_bundle, unpack_bundle
+from fettle.errors import UnknownName, near_misses
+from fettle.evaluation.report import Report, decode_report
 from fettle.jobs.run import RunFolder
 from fettle.models.base import BUNDLED_FOLDER, bundled_names, find_base, fingerprint, read_model_config
 from fettle.storage.workspace import Workspace
@@ -56,3 +59,36 @@ def run_facts(workspace: Workspace, name: str) -> dict[str, object]:
         "held_out": [{"step": look["step"], "scores": look["scores"], "is_best": look["is_best"]} for look in looks],
         "checkpoints": [path.name for path in sorted(folder.checkpoints.glob("step-*"))],
     }
+
+
+def get_bundle(workspace: Workspace, reference: str) -> Bundle:
+    """The bundle of that name or path; unknown ones name their neighbours."""
+    bundle = find_bundle(workspace, reference)
+    if bundle is None:
+        names = [path.name for path in workspace.bundles.iterdir() if not path.name.startswith(".")]
+        raise UnknownName(
+            f"there is no bundle {reference!r}",
+            expected=f"one of: {near_misses(reference, names) or 'none yet'}, or a path",
+        )
+    return bundle
+
+
+def find_bundle(workspace: Workspace, reference: str) -> Bundle | None:
+    """A bundle by its name in the workspace, its folder, or its one file; None when it is none of them."""
+    if not reference:
+        return None
+    for path in (workspace.bundles / reference, Path(reference).expanduser()):
+        if (path / MANIFEST).is_file():
+            return read_bundle(path)
+        if path.suffix == FILE_SUFFIX and path.is_file():
+            return unpack_bundle(path, workspace.root / "unpacked")
+    return None
+
+
+def show_report(workspace: Workspace, reference: str) -> Report:
+    """The latest report of a bundle, from its file alone: no model is opened."""
+    bundle = get_bundle(workspace, reference)
+    reports = bundle.reports()
+    if not reports:
+        raise UnknownName(f"{bundle.name} has no report yet", attempt=f"fettle evaluate {bundle.name}")
+    return decode_report(reports[-1].read_bytes(), str(reports[-1]))

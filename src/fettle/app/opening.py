@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from fettle.artifacts.bundle import ADAPTER, FILE_SUFFIX, MANIFEST, MODEL, Bundle, read_bundle, unpack_bundle
-from fettle.errors import IncompatibleModel, MissingFile, UnknownName, near_misses
+from fettle.app.listing import find_bundle
+from fettle.artifacts.bundle import ADAPTER, MANIFEST, MODEL, Bundle
+from fettle.errors import IncompatibleModel, MissingFile, UnknownName
 from fettle.models.base import find_base, fingerprint
 from fettle.models.load import OpenModel, merge_adapter, open_model, read_adapter
 from fettle.models.machine import choose_device
@@ -113,30 +114,6 @@ def open_tuned(workspace: Workspace, bundle: Bundle, override: str | None = None
     model = open_model(bundle.path / MODEL)
     model.network.to(choose_device())
     return model
-
-
-def get_bundle(workspace: Workspace, reference: str) -> Bundle:
-    """The bundle of that name or path; unknown ones name their neighbours."""
-    bundle = find_bundle(workspace, reference)
-    if bundle is None:
-        names = [path.name for path in workspace.bundles.iterdir() if not path.name.startswith(".")]
-        raise UnknownName(
-            f"there is no bundle {reference!r}",
-            expected=f"one of: {near_misses(reference, names) or 'none yet'}, or a path",
-        )
-    return bundle
-
-
-def find_bundle(workspace: Workspace, reference: str) -> Bundle | None:
-    """A bundle by its name in the workspace, its folder, or its one file; None when it is none of them."""
-    if not reference:
-        return None
-    for path in (workspace.bundles / reference, Path(reference).expanduser()):
-        if (path / MANIFEST).is_file():
-            return read_bundle(path)
-        if path.suffix == FILE_SUFFIX and path.is_file():
-            return unpack_bundle(path, workspace.root / "unpacked")
-    return None
 
 
 def _lineage(bundle: Bundle) -> Sequence[str]:

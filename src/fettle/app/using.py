@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fettle.app.evaluating import Asker, asker_for
-from fettle.app.opening import base_of_bundle, get_bundle, open_base, open_tuned
+from fettle.app.listing import get_bundle
+from fettle.app.opening import base_of_bundle, open_base, open_tuned
 from fettle.artifacts.bundle import Bundle, pack_bundle
 from fettle.artifacts.export import Parity, export_hf
 from fettle.data.inputs import check_output, read_inputs, write_outputs

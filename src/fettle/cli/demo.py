@@ -4,28 +4,27 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.markup import escape
 
-from fettle.app.doctor import examine
 from fettle.cli.command import ERR, JSON, OUT, new_app, print_json, run_app
-from fettle.cli.main import missing_training
-from fettle.errors import MissingExtra
+from fettle.cli.main import LazyModule
+from fettle.cli.show import show_scores
+from fettle.cli.training import show_preflight
 
-try:
-    from fettle.app.demo import DemoResult, Exchange, run_demo
+if TYPE_CHECKING:
+    from fettle.app import demo, doctor
     from fettle.app.examples import ImportResult
     from fettle.app.planning import ResolvedPlan
     from fettle.app.preflight import Preflight
     from fettle.app.running import RunResult
-    from fettle.cli.progress import TrainingProgress, count_rows
-    from fettle.cli.show import show_scores
-    from fettle.cli.training import show_preflight
+    from fettle.cli import progress as showing
     from fettle.evaluation.report import Report
-
-    _MISSING: MissingExtra | None = None
-except ModuleNotFoundError as problem:
-    _MISSING = missing_training(str(problem.name))
+else:
+    demo = LazyModule("fettle.app.demo")
+    doctor = LazyModule("fettle.app.doctor")
+    showing = LazyModule("fettle.cli.progress")
 
 demo_app = new_app("The whole trip on the bundled base and examples.")
 doctor_app = new_app("What this machine can do, and what to mend.")
@@ -44,12 +43,10 @@ def demo_command(json: bool = JSON) -> None:
     fettle demo
     fettle demo --json
     """
-    if _MISSING is not None:
-        raise _MISSING
     teller = _Silent() if json else _Loud()
-    with TrainingProgress() as first, TrainingProgress() as second:
+    with showing.TrainingProgress() as first, showing.TrainingProgress() as second:
         watchers = iter([first, second])
-        result = run_demo(teller, lambda: next(watchers), None if json else count_rows)
+        result = demo.run_demo(teller, lambda: next(watchers), None if json else showing.count_rows)
     if json:
         print_json(result.as_json())
         return
@@ -64,7 +61,7 @@ def doctor_command(json: bool = JSON) -> int:
     fettle doctor
     fettle doctor --json
     """
-    findings = examine(Path(os.environ.get("FETTLE_HOME") or ".fettle"))
+    findings = doctor.examine(Path(os.environ.get("FETTLE_HOME") or ".fettle"))
     if json:
         print_json([finding.as_json() for finding in findings])
     else:
@@ -97,7 +94,7 @@ class _Silent:
     def on_report(self, report: Report) -> None:
         return
 
-    def on_exchange(self, exchange: Exchange) -> None:
+    def on_exchange(self, exchange: demo.Exchange) -> None:
         return
 
 
@@ -127,13 +124,13 @@ class _Loud(_Silent):
     def on_report(self, report: Report) -> None:
         show_scores(report.as_json())
 
-    def on_exchange(self, exchange: Exchange) -> None:
+    def on_exchange(self, exchange: demo.Exchange) -> None:
         OUT.print(f"[bold]customer>[/] {escape(exchange.question)}", highlight=False)
         OUT.print(f"[bold]base>[/]     [dim]{escape(' '.join(exchange.base.split())[:300])}[/]", highlight=False)
         OUT.print(f"[bold]tuned>[/]    {escape(exchange.tuned)}\n", highlight=False)
 
 
-def _show_end(result: DemoResult) -> None:
+def _show_end(result: demo.DemoResult) -> None:
     OUT.print(f"\n[bold]Done in {result.seconds:.0f} s.[/] Intents, before and after:", highlight=False)
     show_scores(result.report.as_json())
     for name, path in result.bundles.items():

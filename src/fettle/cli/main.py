@@ -81,6 +81,16 @@ def overview() -> str:
     return "\n".join(lines) + "\n"
 
 
+class LazyModule:
+    """A module that is imported when something of it is first asked for, so that help and usage errors come at once."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __getattr__(self, attribute: str) -> object:
+        return getattr(import_module(self._name), attribute)
+
+
 def missing_training(package: str) -> MissingExtra:
     """What to say where the part that trains is not installed."""
     return MissingExtra(

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import typer
 from rich.markup import escape
 
 from fettle.app.planning import ResolvedPlan, resolve_plan
 from fettle.cli.command import JSON, OUT, new_app, print_json, run_app
-from fettle.cli.main import missing_training
+from fettle.cli.main import LazyModule, missing_training
 from fettle.cli.show import show_settings, show_tokens
-from fettle.errors import MissingExtra, RequestError
+from fettle.errors import RequestError
 from fettle.storage.workspace import open_workspace
 
-try:
-    from fettle.app.preflight import Preflight, inspect, prepare
-    from fettle.app.running import RunResult, resume_run, start_run
-    from fettle.cli.progress import TrainingProgress
-
-    _MISSING: MissingExtra | None = None
-except ModuleNotFoundError as problem:
-    _MISSING = missing_training(str(problem.name))
+if TYPE_CHECKING:
+    from fettle.app import preflight as looking
+    from fettle.app import running
+    from fettle.cli import progress as showing
+else:
+    looking = LazyModule("fettle.app.preflight")
+    running = LazyModule("fettle.app.running")
+    showing = LazyModule("fettle.cli.progress")
 
 plan_app = new_app("Resolve a recipe and look at what it would do.")
 train_app = new_app("Train as a recipe says.")
@@ -45,15 +47,17 @@ def plan_command(
     fettle plan my-recipe.toml --all
     """
     plan = resolve_plan(recipe, settings or [])
-    if _MISSING is not None:
+    try:
+        prepared = looking.prepare(open_workspace(), plan.settings)
+    except ModuleNotFoundError as problem:
+        missing = missing_training(str(problem.name))
         if json:
-            print_json({**plan.as_json(), "preflight": None, "not_looked_at": _MISSING.as_json()})
+            print_json({**plan.as_json(), "preflight": None, "not_looked_at": missing.as_json()})
             return
         show_settings(plan.explained(), everything)
-        OUT.print(f"not looked at: tokens, rows, memory. {_MISSING}", markup=False)
+        OUT.print(f"not looked at: tokens, rows, memory. {missing}", markup=False)
         return
-    prepared = prepare(open_workspace(), plan.settings)
-    preflight = inspect(prepared, plan.settings)
+    preflight = looking.inspect(prepared, plan.settings)
     if json:
         print_json({**plan.as_json(), "base": prepared.source.as_json(), "preflight": preflight.as_json()})
         return
@@ -77,17 +81,15 @@ def train_command(
     fettle train chat data=mail training.max_steps=50 --name first-try
     fettle train --resume blue-heron
     """
-    if _MISSING is not None:
-        raise _MISSING
     workspace = open_workspace()
-    with TrainingProgress() as progress:
+    with showing.TrainingProgress() as progress:
         if resume:
             if recipe:
                 raise RequestError("--resume takes the plan of the run", where=recipe, attempt="leave the recipe out")
-            result = resume_run(workspace, resume, [progress])
+            result = running.resume_run(workspace, resume, [progress])
         elif recipe:
             plan = resolve_plan(recipe, settings or [])
-            result = start_run(workspace, plan, name, [progress], _fork(fork))
+            result = running.start_run(workspace, plan, name, [progress], _fork(fork))
         else:
             raise RequestError("no recipe", expected="fettle train RECIPE", attempt="fettle recipes list")
     if json:
@@ -97,7 +99,7 @@ def train_command(
     return 0
 
 
-def show_preflight(plan: ResolvedPlan, preflight: Preflight) -> None:
+def show_preflight(plan: ResolvedPlan, preflight: looking.Preflight) -> None:
     """What the plan would do, for people."""
     machine = preflight.machine
     goal = plan.settings.goal
@@ -132,7 +134,7 @@ def show_preflight(plan: ResolvedPlan, preflight: Preflight) -> None:
         OUT.print(f"warning: {warning}", style="yellow", markup=False)
 
 
-def show_result(result: RunResult) -> None:
+def show_result(result: running.RunResult) -> None:
     """How a run ended, and what to do next."""
     progress = result.progress
     if result.bundle is None:

@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
-from fettle.app.evaluating import evaluate, show_report
-from fettle.app.using import Conversation, export, load, load_base, predict_file
 from fettle.artifacts.bundle import FILE_SUFFIX
 from fettle.cli.command import ERR, JSON, OUT, new_app, print_json, run_app
 from fettle.cli.data import pair
-from fettle.cli.progress import count_rows
+from fettle.cli.main import LazyModule
 from fettle.cli.show import show_faults, show_scores
 from fettle.storage.workspace import open_workspace
+
+if TYPE_CHECKING:
+    from fettle.app import evaluating, listing
+    from fettle.app import using as operations
+    from fettle.cli import progress as showing
+else:
+    evaluating = LazyModule("fettle.app.evaluating")
+    listing = LazyModule("fettle.app.listing")
+    operations = LazyModule("fettle.app.using")
+    showing = LazyModule("fettle.cli.progress")
 
 evaluate_app = new_app("Score base and tuned on held-out rows.")
 predict_app = new_app("Apply a bundle to a file.")
@@ -46,7 +55,11 @@ def evaluate_command(
     fettle evaluate blue-heron --show
     """
     workspace = open_workspace()
-    report = show_report(workspace, bundle) if show else evaluate(workspace, bundle, data, base, count_rows)
+    report = (
+        listing.show_report(workspace, bundle)
+        if show
+        else evaluating.evaluate(workspace, bundle, data, base, showing.count_rows)
+    )
     if json:
         print_json(report.as_json())
         return
@@ -72,9 +85,9 @@ def predict_command(
     def progress(rows: int) -> None:
         nonlocal done
         done += rows
-        count_rows("answered", done, max(done, 1))
+        showing.count_rows("answered", done, max(done, 1))
 
-    result = predict_file(open_workspace(), bundle, file, out, dict(pair(word) for word in maps), progress)
+    result = operations.predict_file(open_workspace(), bundle, file, out, dict(pair(word) for word in maps), progress)
     if json:
         print_json(result.as_json())
         return
@@ -100,9 +113,9 @@ def chat_command(
     echo "where is my order" | fettle chat blue-heron
     """
     workspace = open_workspace()
-    models = {"tuned": load(bundle, workspace, base)}
+    models = {"tuned": operations.load(bundle, workspace, base)}
     if compare:
-        models = {"base": load_base(bundle, workspace, base), **models}
+        models = {"base": operations.load_base(bundle, workspace, base), **models}
     has_labels = bool(models["tuned"].bundle.labels)
     conversations = {name: model.chat() for name, model in models.items()}
     while (text := _ask()) is not None:
@@ -132,7 +145,7 @@ def export_command(
     """
     if to == "file" and out.suffix != FILE_SUFFIX:
         out = out.with_name(out.name + FILE_SUFFIX)
-    parity = export(open_workspace(), bundle, to, out, base)
+    parity = operations.export(open_workspace(), bundle, to, out, base)
     if json:
         print_json({"out": str(out), "parity": parity.as_json() if parity else None})
         return
@@ -152,7 +165,7 @@ def _ask() -> str | None:
     return line.strip() or None
 
 
-def _stream(conversation: Conversation, text: str) -> None:
+def _stream(conversation: operations.Conversation, text: str) -> None:
     def show(piece: str) -> None:
         sys.stdout.write(piece)
         sys.stdout.flush()
