@@ -109,7 +109,7 @@ def main(data: Path, home: Path, out: Path, names: list[str]) -> None:
         cores.put(core)
     with ThreadPoolExecutor(cores.qsize()) as pool:
         jobs = [
-            pool.submit(run, home, out, cores, name, start, seed) for name in names for seed in SEEDS for start in START
+            pool.submit(run, home, out, cores, name, start, seed) for seed in SEEDS for name in names for start in START
         ]
         for job in jobs:
             job.result()

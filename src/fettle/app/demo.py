@@ -27,7 +27,7 @@ INTENTS, REPLIES = "intents", "replies"
 _SHARES = Shares(0.7, 0.1, 0.2)
 _NUM_EXCHANGES = 3
 _INTENT_SETTINGS = ("training.epochs=4", "training.learning_rate=7e-4")
-_REPLY_SETTINGS = ("training.epochs=1.5", "training.learning_rate=1e-3", "decoding.max_new_tokens=80")
+_REPLY_SETTINGS = ("training.epochs=1", "training.learning_rate=1e-3", "decoding.max_new_tokens=80")
 _GOAL = {
     INTENTS: (
         "goal.words=sort the messages to the shop by what they want",
