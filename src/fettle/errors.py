@@ -140,6 +140,10 @@ class NonFiniteLoss(FettleError, ArithmeticError):
     """The loss is not a number. Raised before the weights change."""
 
 
+class MemoryExhausted(FettleError, MemoryError):
+    """A single row does not fit into memory. Raised before the weights change."""
+
+
 class UnsoundPlan(RequestError):
     """A plan that would train nothing, never stop, or score on rows that it trained on."""
 

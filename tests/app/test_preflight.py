@@ -214,7 +214,7 @@ def test_steps_follow_from_rows_and_epochs(
     _, preflight = look(workspace, "classify", "steps", tiny_base, *words)
 
     assert (preflight.machine.num_steps, preflight.machine.look_every_steps) == (num_steps, look_every)
-    assert preflight.machine.layout == "packed"
+    assert preflight.machine.layout == "tree"
 
 
 def test_padded_is_taken_when_asked_for(workspace: Workspace, tiny_base: Path) -> None:

@@ -114,7 +114,7 @@ def test_a_folder_is_there_whole_or_not_at_all(tmp_path: Path, monkeypatch: pyte
     with pytest.raises(RuntimeError), publishing_folder(path) as staged:
         write(staged, is_broken=True)
     assert everything_in(tmp_path) == []
-    for failing in ("fsync", "rename"):
+    for failing in ("fsync", "replace"):
         with monkeypatch.context() as broken:
             broken.setattr(os, failing, refuse)
             with pytest.raises(OSError, match="the disk is gone"), publishing_folder(path) as staged:
@@ -132,8 +132,8 @@ def test_every_file_and_folder_inside_is_on_the_disk_before_the_folder_has_its_n
     synced: list[str] = []
     monkeypatch.setattr(publish, "sync_file", lambda path: synced.append(path.name))
     monkeypatch.setattr(publish, "sync_folder", lambda path: synced.append(path.name + "/"))
-    rename = os.rename
-    monkeypatch.setattr(os, "rename", lambda old, new: (synced.append("NAMED"), rename(old, new)))
+    rename = os.replace
+    monkeypatch.setattr(os, "replace", lambda old, new: (synced.append("NAMED"), rename(old, new)))
     with publishing_folder(tmp_path / "bundle") as staged:
         (staged / "inner").mkdir()
         (staged / "inner" / "weights").write_bytes(NEW)

@@ -16,17 +16,10 @@ from torch.nn.functional import cross_entropy, pad
 from fettle.errors import RequestError
 from fettle.models.forward import ModelInputs, read_logits
 from fettle.models.load import OpenModel, open_model
-from fettle.tokens.batch import (
-    Batch,
-    BatchReads,
-    Layout,
-    Node,
-    batch_examples,
-    lay_out,
-    layout_for,
-    split_by_tokens,
-)
+from fettle.tokens.batch import Batch, BatchReads, Node, batch_examples
 from fettle.tokens.example import Example, TokenReads
+from fettle.tokens.forest import split_by_tokens
+from fettle.tokens.layout import Layout, lay_out, layout_for
 
 SETTINGS = settings(deadline=None, max_examples=40)
 CPU = torch.device("cpu")
@@ -103,9 +96,9 @@ def test_the_tree_computes_every_token_once(seed: int) -> None:
     batch = forest(seed)
     inputs = lay_out(batch, "tree", CPU)
     assert inputs.ids_BT.shape == (1, batch.num_tokens)
-    assert sum(block.end - block.start for block in inputs.blocks) == batch.num_tokens
-    assert len(inputs.blocks) == sum(node.parent < 0 for node in batch.nodes)
-    paths = sum(node.start + len(node.ids) for node in batch.nodes)
+    is_parent = {node.parent for node in batch.nodes}
+    is_shown = {*batch.reads.node.tolist(), *range(len(batch.nodes))} - (is_parent - set(batch.reads.node.tolist()))
+    paths = sum(batch.nodes[index].start + len(batch.nodes[index].ids) for index in is_shown)
     padded = lay_out(batch, "padded", CPU)
     assert padded.is_real_BT is not None and int(padded.is_real_BT.sum()) == paths
 
@@ -229,12 +222,12 @@ def test_every_row_goes_into_one_call_and_no_call_over_the_budget(
 
 
 def test_the_layout_follows_the_attention() -> None:
-    assert [layout_for(*asked)[0] for asked in (("causal",), ("causal", "packed"), ("causal", "padded"))] == [
-        "packed",
-        "packed",
-        "padded",
-    ]
-    assert layout_for("opaque")[0] == layout_for("opaque", "padded")[0] == "padded"
-    assert all(layout_for(attention)[1] for attention in ("causal", "opaque"))
-    with pytest.raises(RequestError):
-        layout_for("opaque", "packed")
+    layouts: list[Layout] = ["tree", "packed", "padded"]
+    for attention, allowed in (("causal", layouts), ("bidirectional", layouts[1:]), ("opaque", layouts[2:])):
+        assert layout_for(attention)[0] == allowed[0]
+        assert layout_for(attention)[1]
+        assert [layout_for(attention, wanted)[0] for wanted in allowed] == allowed
+        for refused in set(layouts) - set(allowed):
+            with pytest.raises(RequestError):
+                layout_for(attention, refused)
+    assert layout_for("causal", has_noise=True)[0] == "packed"

@@ -13,7 +13,6 @@ import fettle.training.loop as loop
 from fettle.errors import NonFiniteLoss
 from fettle.models.load import OpenModel
 from fettle.tokens.example import Example, TokenReads
-from fettle.training.checkpoint import optimizer_tensors
 
 POISON = 299
 
@@ -54,15 +53,14 @@ def test_bad_row_is_named_and_nothing_changes(
     with torch.no_grad():
         model.network.model.embed_tokens.weight[POISON] = float("inf")
     made = []
-    make = loop.make_optimizer
-    monkeypatch.setattr(loop, "make_optimizer", lambda *words: made.append(make(*words)) or made[-1])
+    make = loop.Optimizers
+    monkeypatch.setattr(loop, "Optimizers", lambda *words: made.append(make(*words)) or made[-1])
     states = []
 
     class Snapshots(Memory):
         def on_step(self, report: object) -> None:
             super().on_step(report)
-            tensors = optimizer_tensors(made[0], list(model.trainable()))
-            states.append({name: value.clone() for name, value in tensors.items()})
+            states.append({name: value.clone() for name, value in made[0].tensors().items()})
 
     memory = Snapshots(model)
     job = make_job(
@@ -83,7 +81,7 @@ def test_bad_row_is_named_and_nothing_changes(
     assert "were not changed" in caught.value.problem
     assert len(memory.steps) == 2
     assert are_same_bits(memory.weights[-1], copy_of(model))
-    assert are_same_bits(states[-1], optimizer_tensors(made[0], list(model.trainable())))
+    assert are_same_bits(states[-1], made[0].tensors())
     assert job.store.steps() == []
 
 

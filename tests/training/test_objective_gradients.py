@@ -11,8 +11,11 @@ from torch.nn.functional import cross_entropy
 from training_kit import are_same_bits, copy_of, flat, open_tiny, random_rows
 from transformers import AutoModelForCausalLM
 
-from fettle.tokens.batch import batch_examples, split_by_tokens
+from fettle.models.forward import read_logits
+from fettle.tokens.batch import batch_examples
 from fettle.tokens.example import Example, TokenReads
+from fettle.tokens.forest import make_batch, split_by_tokens
+from fettle.tokens.layout import Layout, lay_out
 from fettle.training.objective import NextToken
 
 Gradients = dict[str, Tensor]
@@ -38,11 +41,11 @@ def ours(
     """As the loop does it: sums of each call over the weight of the whole step."""
     model = open_tiny(folder)
     model.network.to(dtype)
-    objective = NextToken(layout, torch.float32)
+    objective = NextToken(layout)
     total = objective.weigh(examples)["next_token"]
     loss = 0.0
     for group in split_by_tokens(examples, max_tokens, layout):
-        part = objective.sums(model, batch_examples([examples[index] for index in group]))["next_token"] / total
+        part = objective.sums(model, make_batch([examples[index] for index in group], layout))["next_token"] / total
         part.backward()
         loss += float(part.detach())
     return loss, {name: weight.grad for name, weight in model.trainable().items()}
@@ -54,7 +57,7 @@ def apart(first: Gradients, second: Gradients) -> float:
     return max(float((first[name] - second[name]).norm() / second[name].norm()) for name in first)
 
 
-@pytest.mark.parametrize("layout", ["packed", "padded"])
+@pytest.mark.parametrize("layout", ["tree", "packed", "padded"])
 @pytest.mark.parametrize(("dtype", "bar"), [(torch.float64, 1e-6), (torch.float32, 1e-5)])
 def test_gradient_equals_a_naive_loop_over_single_rows(
     tiny_base: Path, layout: str, dtype: torch.dtype, bar: float
@@ -68,7 +71,7 @@ def test_gradient_equals_a_naive_loop_over_single_rows(
     assert apart(gradients, wanted) <= bar
 
 
-@pytest.mark.parametrize("layout", ["packed", "padded"])
+@pytest.mark.parametrize("layout", ["tree", "packed", "padded"])
 def test_loss_and_gradient_do_not_depend_on_the_calls_of_a_step(tiny_base: Path, layout: str) -> None:
     examples = flat(random_rows(9, seed=3))
     wanted_loss, wanted = ours(tiny_base, examples, layout, torch.float64, 100_000)
@@ -91,7 +94,7 @@ def test_gradient_does_not_depend_on_the_order_of_rows(tiny_base: Path) -> None:
         assert apart(gradients, wanted) <= 1e-6
 
 
-@pytest.mark.parametrize("layout", ["packed", "padded"])
+@pytest.mark.parametrize("layout", ["tree", "packed", "padded"])
 def test_rows_whose_reads_weigh_nothing_change_nothing(tiny_base: Path, layout: str) -> None:
     examples = flat(random_rows(4, seed=5))
     silent = flat(random_rows(3, seed=6))
@@ -109,7 +112,7 @@ def test_rows_whose_reads_weigh_nothing_change_nothing(tiny_base: Path, layout: 
 
 def test_weights_are_shares_of_the_step_not_of_a_row(tiny_base: Path) -> None:
     short, long = flat(random_rows(2, seed=7))
-    objective = NextToken("packed", torch.float32)
+    objective = NextToken("packed")
     model = open_tiny(tiny_base)
 
     each = [float(objective.sums(model, batch_examples([row]))["next_token"].detach()) for row in (short, long)]
@@ -123,24 +126,27 @@ def test_weights_are_shares_of_the_step_not_of_a_row(tiny_base: Path) -> None:
 def test_doubling_a_weight_doubles_its_pull(tiny_base: Path) -> None:
     [row] = flat(random_rows(1, seed=8))
     doubled = Example(row.ids, TokenReads(row.reads.at, row.reads.token, 2 * row.reads.weight), row.source)
-    objective = NextToken("packed", torch.float32)
+    objective = NextToken("packed")
     model = open_tiny(tiny_base)
 
-    once, twice = (objective.losses(model, batch_examples([one])).detach() for one in (row, doubled))
+    once, twice = (objective.sums(model, batch_examples([one]))["next_token"].detach() for one in (row, doubled))
 
     assert torch.equal(2 * once, twice)
 
 
-@pytest.mark.parametrize("layout", ["packed", "padded"])
-def test_no_row_of_a_call_sees_another(tiny_base: Path, layout: str) -> None:
+@pytest.mark.parametrize("layout", ["tree", "packed", "padded"])
+def test_no_row_of_a_call_sees_another(tiny_base: Path, layout: Layout) -> None:
     first, second, third = flat(random_rows(3, seed=9))
     model = open_tiny(tiny_base)
-    objective = NextToken(layout, torch.float32)
     # Of the same length, so that nothing but the content of the neighbours changes.
     changed = Example((first.ids + 7) % 290, first.reads, first.source)
 
-    before = objective.losses(model, batch_examples([first, second, third])).detach()
-    after = objective.losses(model, batch_examples([changed, second, third])).detach()
+    def losses(rows: list[Example]) -> torch.Tensor:
+        batch = batch_examples(rows)
+        logits = read_logits(model.network, lay_out(batch, layout, torch.device("cpu")))
+        return cross_entropy(logits, torch.from_numpy(batch.reads.token), reduction="none").detach()
+
+    before, after = losses([first, second, third]), losses([changed, second, third])
 
     own = len(first.reads)
     assert not torch.equal(before[:own], after[:own])
@@ -151,6 +157,6 @@ def test_an_objective_changes_no_weight(tiny_base: Path) -> None:
     model = open_tiny(tiny_base)
     before = copy_of(model)
 
-    NextToken("packed", torch.float32).sums(model, batch_examples(flat(random_rows(2))))["next_token"].backward()
+    NextToken("packed").sums(model, batch_examples(flat(random_rows(2))))["next_token"].backward()
 
     assert are_same_bits(before, copy_of(model))

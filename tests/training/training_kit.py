@@ -7,14 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from fettle.generation.scoring import read_tokens
 from fettle.models.config import AdapterSettings
 from fettle.models.load import OpenModel, add_adapter, open_model
-from fettle.tokens.batch import Layout
 from fettle.tokens.example import Example, TokenReads
+from fettle.tokens.layout import Layout
 from fettle.training.checkpoint import CheckpointStore
 from fettle.training.config import TrainingSettings
 from fettle.training.hooks import HeldOutReport, Probe, StepReport
@@ -96,6 +95,7 @@ class Memory:
     steps: list[StepReport] = field(default_factory=list)
     looks: list[HeldOutReport] = field(default_factory=list)
     checkpoints: list[tuple[int, bool]] = field(default_factory=list)
+    less_memory: list[tuple[int, int]] = field(default_factory=list)
     weights: list[dict[str, Tensor]] = field(default_factory=list)
 
     def on_step(self, report: StepReport) -> None:
@@ -108,6 +108,9 @@ class Memory:
 
     def on_checkpoint(self, step: int, is_best: bool) -> None:
         self.checkpoints.append((step, is_best))
+
+    def on_less_memory(self, step: int, max_tokens_per_call: int) -> None:
+        self.less_memory.append((step, max_tokens_per_call))
 
 
 def make_job(
@@ -130,7 +133,7 @@ def make_job(
     return TrainingJob(
         model=model,
         stream=stream or ShuffledRows(rows, chosen.rows_per_step, seed),
-        objective=NextToken(layout, torch.float32),
+        objective=NextToken(layout),
         probe=probe,
         settings=chosen,
         num_steps=num_steps,

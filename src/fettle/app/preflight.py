@@ -22,16 +22,26 @@ from fettle.data.split import carve_validation, shared_inputs
 from fettle.errors import RequestError, UnsoundPlan
 from fettle.evaluation.statistics import expected_half_width
 from fettle.models.attention import attention_of
-from fettle.models.machine import choose_device, choose_dtype, num_threads
+from fettle.models.machine import (
+    choose_compile,
+    choose_device,
+    choose_dtype,
+    dtype_named,
+    num_threads,
+    operations_per_token,
+    product_shape,
+    products_per_second,
+)
 from fettle.models.tokenizer import ModelTokenizer, open_tokenizer
 from fettle.storage.catalogue import StoredVersion
 from fettle.storage.workspace import Workspace
 from fettle.tasks.table import open_task
 from fettle.tasks.task import Task
-from fettle.tokens.batch import Layout, layout_for
 from fettle.tokens.config import PromptSettings
 from fettle.tokens.encoder import Encoder
 from fettle.tokens.example import Example
+from fettle.tokens.forest import processed_tokens, split_by_tokens
+from fettle.tokens.layout import Layout, layout_for
 from fettle.tokens.template import cut_example
 from fettle.training.stream import ShuffledRows
 
@@ -39,6 +49,7 @@ _FEW_ROWS = 200
 _FEW_ROWS_OF_A_LABEL = 10
 _LONGEST_DEFAULT = 2048
 _NUM_SHOWN = 2
+_STEPS_COUNTED = 20
 
 
 @dataclass(frozen=True)
@@ -61,11 +72,14 @@ class Prepared:
 
 @dataclass(frozen=True)
 class Machine:
-    """Decisions about the machine, made once and kept in the plan."""
+    """Decisions about the machine, made once and kept in the plan. `sharing`: tokens of rows over those computed."""
 
     layout: Layout
     layout_reason: str
+    sharing: float
     dtype: str
+    is_compiled: bool
+    compile_reason: str
     threads: int
     device: str
     num_steps: int
@@ -183,21 +197,43 @@ def inspect(prepared: Prepared, settings: PlanSettings) -> Preflight:
 def decide_machine(prepared: Prepared, settings: PlanSettings) -> Machine:
     """Layout, number format, threads and steps: decided once, kept in the plan."""
     config = AutoConfig.from_pretrained(prepared.source.folder, local_files_only=True, trust_remote_code=False)
-    layout, reason = layout_for(attention_of(config), settings.training.layout)
+    has_noise = settings.training.dropout > 0 or settings.adapter.dropout > 0
+    layout, reason = layout_for(attention_of(config), settings.training.layout, has_noise=has_noise)
     stream = ShuffledRows(prepared.learned, settings.training.rows_per_step, settings.seed)
     num_steps = max(1, math.ceil(settings.training.epochs * stream.steps_per_epoch))
     if settings.training.max_steps:
         num_steps = min(num_steps, settings.training.max_steps)
     look_every = settings.training.evaluate_every_steps or stream.steps_per_epoch
+    dtype = choose_dtype(settings.training.dtype, int(getattr(config, "hidden_size", 0)))
+    logical, processed = _tokens_of_a_step(stream, num_steps, layout, settings.training.max_tokens_per_call)
+    operations = num_steps * processed * operations_per_token(config, is_full=settings.adapter.kind == "full")
+    is_compiled, compile_reason = choose_compile(
+        settings.training.compile, operations / products_per_second(dtype_named(dtype), *product_shape(config))
+    )
     return Machine(
         layout=layout,
         layout_reason=reason,
-        dtype=choose_dtype(settings.training.dtype, int(getattr(config, "hidden_size", 0))),
+        sharing=round(logical / processed, 2),
+        dtype=dtype,
+        is_compiled=is_compiled,
+        compile_reason=compile_reason,
         threads=num_threads(),
         device=str(choose_device()),
         num_steps=num_steps,
         look_every_steps=look_every,
     )
+
+
+def _tokens_of_a_step(stream: ShuffledRows, num_steps: int, layout: Layout, max_tokens: int) -> tuple[float, float]:
+    """Mean tokens of a step, as the rows have them and as they are computed, over the first steps."""
+    logical = processed = 0
+    counted = min(num_steps, _STEPS_COUNTED)
+    for step in range(counted):
+        examples = stream.rows(step)
+        logical += sum(example.num_tokens for example in examples)
+        for group in split_by_tokens(examples, max_tokens, layout):
+            processed += processed_tokens([examples[index] for index in group], layout)
+    return logical / counted, max(1, processed) / counted
 
 
 def show_tokens(example: Example, tokenizer: ModelTokenizer) -> list[ShownToken]:

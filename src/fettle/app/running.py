@@ -16,7 +16,7 @@ from fettle.app.preflight import Machine, Preflight, Prepared, inspect, prepare,
 from fettle.artifacts.bundle import ADAPTER, MODEL, TOKENIZER, Bundle, read_bundle, write_bundle, write_card
 from fettle.errors import FettleError, IncompatibleModel, RequestError
 from fettle.evaluation.scorer import find_metric
-from fettle.jobs.run import RunFolder, new_run_name
+from fettle.jobs.run import LESS_MEMORY, RunFolder, new_run_name
 from fettle.jobs.signals import StopRequest
 from fettle.models.load import OpenModel, add_adapter, save_adapter
 from fettle.models.machine import dtype_named, keep_freed_pages, peak_memory_bytes
@@ -27,6 +27,7 @@ from fettle.storage.workspace import Workspace
 from fettle.training.checkpoint import Checkpoint, CheckpointStore, Progress
 from fettle.training.hooks import HeldOutReport, StepReport, Watcher
 from fettle.training.loop import Outcome, TrainingJob, train
+from fettle.training.losses import LossShape
 from fettle.training.objective import NextToken
 from fettle.training.stream import ShuffledRows
 
@@ -136,7 +137,7 @@ def _carry_out(
 def _open_learner(plan: ResolvedPlan, prepared: Prepared) -> OpenModel:
     settings = plan.settings
     model = open_base(prepared.source, settings.training.dropout)
-    if settings.adapter.kind == "lora":
+    if settings.adapter.kind != "full":
         device = model.device
         model = add_adapter(model, settings.adapter, settings.seed)
         model.network.to(device)
@@ -162,7 +163,10 @@ def _job(
     return TrainingJob(
         model=model,
         stream=ShuffledRows(prepared.learned, settings.training.rows_per_step, settings.seed),
-        objective=NextToken(machine.layout, dtype),
+        objective=NextToken(machine.layout, LossShape(settings.training.label_smoothing, settings.training.z_loss)),
+        dtype=dtype,
+        is_compiled=machine.is_compiled,
+        call_limits=folder.call_limits(),
         probe=probe,
         settings=settings.training,
         num_steps=machine.num_steps,
@@ -315,3 +319,6 @@ class _Log:
 
     def on_checkpoint(self, step: int, is_best: bool) -> None:
         self._folder.log("checkpoint", step=step, is_best=is_best)
+
+    def on_less_memory(self, step: int, max_tokens_per_call: int) -> None:
+        self._folder.log(LESS_MEMORY, step=step, max_tokens_per_call=max_tokens_per_call)

@@ -65,6 +65,11 @@ class TrainingProgress:
     def on_checkpoint(self, step: int, is_best: bool) -> None:
         return
 
+    def on_less_memory(self, step: int, max_tokens_per_call: int) -> None:
+        ERR.print(
+            f"step {step}: memory ran out; from here on {max_tokens_per_call:,} tokens at a time", highlight=False
+        )
+
     def _facts(self, report: StepReport) -> str:
         facts = [f"loss {self._loss:.3f}"]
         if self._first is not None and report.step > self._first.step:

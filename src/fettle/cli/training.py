@@ -119,9 +119,11 @@ def show_preflight(plan: ResolvedPlan, preflight: looking.Preflight) -> None:
     if preflight.labels:
         shown = ", ".join(preflight.labels[:12]) + (" …" if len(preflight.labels) > 12 else "")
         OUT.print(f"labels: {len(preflight.labels)}: {shown}", markup=False, highlight=False)
+    sharing = f", which saves {1 - 1 / machine.sharing:.0%} of the tokens" if machine.sharing > 1 else ""
+    OUT.print(f"layout: {machine.layout}: {machine.layout_reason}{sharing}", highlight=False)
+    compiled = "compiled" if machine.is_compiled else "not compiled"
     OUT.print(
-        f"machine: {machine.layout} layout ({machine.layout_reason}); {machine.dtype}, {machine.threads} threads, "
-        f"{machine.device}",
+        f"machine: {machine.device}, {machine.threads} threads, {machine.dtype}, {compiled}: {machine.compile_reason}",
         highlight=False,
     )
     OUT.print(

@@ -14,7 +14,7 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from fettle.generation.config import DecodingSettings
-from fettle.models.forward import autocast, only_reading
+from fettle.models.forward import autocast, only_reading, use_own_attention
 from fettle.models.load import OpenModel
 
 _ROWS_PER_BATCH = 32
@@ -80,8 +80,7 @@ def _write(
     rooms = [min(settings.max_new_tokens, model.context_length - len(row)) for row in prompts]
     is_over = [room <= 0 for room in rooms]
     with only_reading(model.network), autocast(dtype, model.device):
-        if model.network.config._attn_implementation != "sdpa":
-            model.network.set_attn_implementation("sdpa")
+        use_own_attention(model.network)
         fresh_BT = ids_BT
         while not all(is_over):
             positions_BT = (is_real_BT.cumsum(-1) - 1).clamp(0, model.context_length - 1)[:, -fresh_BT.shape[1] :]

@@ -18,8 +18,10 @@ from numpy.typing import NDArray
 
 from fettle.models.forward import autocast, only_reading, read_logits
 from fettle.models.load import OpenModel
-from fettle.tokens.batch import Batch, BatchReads, Layout, Node, batch_examples, lay_out, layout_for, split_by_tokens
+from fettle.tokens.batch import Batch, BatchReads, Node
 from fettle.tokens.example import Example
+from fettle.tokens.forest import make_batch, split_by_tokens
+from fettle.tokens.layout import Layout, lay_out, layout_for
 
 _MAX_TOKENS_PER_CALL = 8192
 _PROMPTS_PER_SEARCH = 256
@@ -48,7 +50,7 @@ def read_tokens(
     found: list[TokenScores] = [TokenScores(np.empty(0, np.float32), np.empty(0, np.bool_))] * len(examples)
     with only_reading(model.network):
         for group in split_by_tokens(examples, _MAX_TOKENS_PER_CALL, layout):
-            batch = batch_examples([examples[index] for index in group])
+            batch = make_batch([examples[index] for index in group], layout)
             read = _read(model, batch, layout, dtype)
             edges = np.cumsum([len(examples[index].reads) for index in group])[:-1]
             parts = zip(np.split(read.log_probabilities, edges), np.split(read.is_likeliest, edges), strict=True)
@@ -216,7 +218,8 @@ def _group_by_cost(costs: Sequence[int]) -> Iterator[list[int]]:
 
 def _read(model: OpenModel, batch: Batch, layout: Layout, dtype: torch.dtype) -> TokenScores:
     """Score each read of a batch; a place that is read several times is projected once."""
-    inputs = lay_out(batch, layout, model.device, model.tokenizer.pad_id)
+    is_causal = model.attention != "bidirectional"
+    inputs = lay_out(batch, layout, model.device, model.tokenizer.pad_id, is_causal=is_causal)
     places, place_of_read = torch.unique(inputs.reads_R, return_inverse=True)
     tokens_R = torch.from_numpy(batch.reads.token).to(model.device)
     with autocast(dtype, model.device):

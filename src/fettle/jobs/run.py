@@ -60,6 +60,9 @@ _BIRDS = [
 ]
 
 
+LESS_MEMORY = "less_memory"
+
+
 def new_run_name(taken: set[str]) -> str:
     """A name that people can say, like `blue-heron`, and that no run has yet."""
     draw = random.Random(time.time_ns())
@@ -106,6 +109,15 @@ class RunFolder:
             stream.seek(max(0, stream.tell() - 1))
             is_torn = stream.read(1) not in (b"", b"\n")  # a crash cut the last line short
             stream.write(b"\n" * is_torn + line.encode() + b"\n")
+
+    def call_limits(self) -> dict[int, int]:
+        """From which step on how many tokens were run at once, where memory ran out: what a resume must do again."""
+        limits = {}
+        for event in self.events():
+            step, limit = event.get("step"), event.get("max_tokens_per_call")
+            if event.get("event") == LESS_MEMORY and isinstance(step, int) and isinstance(limit, int):
+                limits[step] = limit
+        return limits
 
     def events(self) -> Iterator[dict[str, object]]:
         """Every event, oldest first; a last line that a crash cut short is passed over."""

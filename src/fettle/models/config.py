@@ -12,14 +12,15 @@ from fettle.config.settings import Settings
 class AdapterSettings(Settings):
     """Which weights learn, and how much room they get."""
 
-    kind: Literal["full", "lora"] = "lora"
-    """full: every weight learns. lora: low-rank adapters learn and the base stays as it is."""
+    kind: Literal["full", "lora", "rslora", "dora"] = "lora"
+    """full: every weight learns. lora: low-rank adapters learn and the base stays as it is. rslora: the same, scaled by
+    alpha / sqrt(rank). dora: direction and length of every weight learn apart."""
 
     rank: PositiveInt = 16
     """Width of each adapter. Its memory grows in proportion."""
 
     alpha: float = Field(default=32.0, gt=0)
-    """Scale of the adapters: their output is multiplied by alpha / rank."""
+    """Scale of the adapters: their output is multiplied by alpha / rank (rslora: alpha / sqrt(rank))."""
 
     dropout: float = Field(default=0.0, ge=0, lt=1)
     """Share of an adapter's inputs that is dropped at random in training."""

@@ -6,20 +6,21 @@ the model; it knows nothing of examples, losses or training.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from fettle.models.attention import ATTENTION_NAME, Block
+from fettle.models.attention import ATTENTION_NAME, Sight, attention_of
 
 
 @dataclass(frozen=True, slots=True)
 class ModelInputs:
-    """One call. `blocks` is empty for the padded layout, which has `is_real_BT` (False: padding) instead.
+    """One call. Flat layouts have `sight`, the padded layout has `is_real_BT` (False: padding) instead.
 
     `reads_R` counts along the flattened B x T axis.
     """
@@ -27,7 +28,7 @@ class ModelInputs:
     ids_BT: Tensor
     positions_BT: Tensor
     reads_R: Tensor
-    blocks: tuple[Block, ...] = ()
+    sight: Sight | None = None
     is_real_BT: Tensor | None = None
 
     def at(self, reads_R: Tensor) -> ModelInputs:
@@ -47,28 +48,74 @@ def only_reading(network: PreTrainedModel) -> Iterator[None]:
         network.train(was_training)
 
 
+@dataclass(frozen=True, slots=True)
+class PlainHead:
+    """A head that is one matrix, [V, D], and at most a soft cap after it (0: none)."""
+
+    weight_VD: Tensor
+    softcap: float
+
+
+def plain_head(network: PreTrainedModel) -> PlainHead | None:
+    """The model's vocabulary head, if all that it does is known; else None, and the model must project by itself."""
+    head = network.get_output_embeddings()
+    is_one_matrix = isinstance(head, nn.Linear) and [name for name, _ in head.named_parameters()] == ["weight"]
+    if attention_of(network.config) != "causal" or not is_one_matrix:
+        return None
+    return PlainHead(head.weight, float(getattr(network.config, "final_logit_softcapping", None) or 0.0))
+
+
+def read_hidden(network: PreTrainedModel, inputs: ModelInputs) -> Tensor:
+    """What the head sees at the reads, [R, D], in the number format of the weights."""
+    hidden_RD: Tensor = network.base_model(**_arguments(network, inputs)).last_hidden_state.flatten(0, 1)
+    return hidden_RD[inputs.reads_R]
+
+
+# Heads of encoders, run on what was read alone, [R, D]. A class is read at the first token of a row.
+_HEADS: dict[str, Callable[[Any, Tensor], Tensor]] = {
+    "BertForMaskedLM": lambda network, hidden_RD: network.cls(hidden_RD),
+    "BertForSequenceClassification": lambda network, hidden_RD: network.classifier(
+        network.dropout(network.bert.pooler(hidden_RD[:, None]))
+    ),
+    "RobertaForMaskedLM": lambda network, hidden_RD: network.lm_head(hidden_RD),
+    "RobertaForSequenceClassification": lambda network, hidden_RD: network.classifier(hidden_RD[:, None]),
+    "ModernBertForMaskedLM": lambda network, hidden_RD: network.decoder(network.head(hidden_RD)),
+}
+
+
 def read_logits(network: PreTrainedModel, inputs: ModelInputs) -> Tensor:
     """Logits [R, V], in float32, at the reads. Flat layouts project only the reads to the vocabulary."""
-    if inputs.blocks:
-        _use_attention(network, ATTENTION_NAME)
-        output = network(
-            input_ids=inputs.ids_BT,
-            position_ids=inputs.positions_BT,
-            use_cache=False,
-            logits_to_keep=inputs.reads_R,
-            blocks=inputs.blocks,
-        )
-        logits_RV: Tensor = output.logits[0]
+    head = _HEADS.get(type(network).__name__)
+    if head is not None:
+        logits_RV = head(network, read_hidden(network, inputs))
+    elif inputs.sight is not None:
+        logits_RV = network(**_arguments(network, inputs), logits_to_keep=inputs.reads_R).logits[0]
     else:
-        _use_attention(network, "sdpa")
-        output = network(
-            input_ids=inputs.ids_BT,
-            position_ids=inputs.positions_BT,
-            attention_mask=inputs.is_real_BT,
-            use_cache=False,
-        )
-        logits_RV = output.logits.flatten(0, 1)[inputs.reads_R]
-    return logits_RV.float()
+        logits_RV = network(**_arguments(network, inputs)).logits.flatten(0, 1)[inputs.reads_R]
+    return logits_RV.to(torch.promote_types(logits_RV.dtype, torch.float32))
+
+
+def _arguments(network: PreTrainedModel, inputs: ModelInputs) -> dict[str, Tensor | bool | None]:
+    """The call in the words of transformers, with the attention that its layout asks for."""
+    config = network.config
+    # RoBERTa counts its positions from the one after that of padding.
+    first = config.pad_token_id + 1 if config.model_type == "roberta" else 0
+    arguments: dict[str, Tensor | bool | None] = {
+        "input_ids": inputs.ids_BT,
+        "position_ids": inputs.positions_BT + first,
+    }
+    if attention_of(config) != "bidirectional":
+        arguments["use_cache"] = False
+    if inputs.sight is not None:
+        _use_attention(network, ATTENTION_NAME)
+        return {**arguments, "sight": inputs.sight.as_tensor()}
+    use_own_attention(network)
+    return {**arguments, "attention_mask": inputs.is_real_BT}
+
+
+def use_own_attention(network: PreTrainedModel) -> None:
+    """Have the model attend as it was written, over padded rows; fused where transformers can."""
+    _use_attention(network, "sdpa" if network._supports_sdpa else "eager")
 
 
 def _use_attention(network: PreTrainedModel, name: str) -> None:

@@ -99,6 +99,8 @@ def add_adapter(model: OpenModel, settings: AdapterSettings, seed: int) -> OpenM
         r=settings.rank,
         lora_alpha=settings.alpha,
         lora_dropout=settings.dropout,
+        use_rslora=settings.kind == "rslora",
+        use_dora=settings.kind == "dora",
         target_modules=targets,
         task_type="CAUSAL_LM",
     )

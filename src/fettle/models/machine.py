@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ctypes
+import math
 import os
 import resource
 import sys
+import time
 from pathlib import Path
 
 import torch
@@ -15,6 +17,8 @@ _KEEP_BYTES = 1 << 30
 # Below this the casts cost what the products save: 256 wide, a step took 0.164 s in bf16 and 0.165 s in float32 on two
 # AVX-512-BF16 cores, with twice the memory.
 _MIN_WIDTH_FOR_BF16 = 512
+_PROBED_TOKENS, _PROBES = 512, 5
+_COMPILE_SECONDS, _SHARE_WON_BY_COMPILING = 30, 0.06
 _BF16_CPU_FLAGS = ("avx512_bf16", "amx_bf16", "bf16 ", "asimdbf16")
 
 
@@ -39,6 +43,48 @@ def choose_dtype(wanted: str, hidden_size: int) -> str:
     if wanted != "auto":
         return wanted
     return "bfloat16" if hidden_size >= _MIN_WIDTH_FOR_BF16 and has_bf16_matrices() else "float32"
+
+
+def is_out_of_memory(problem: BaseException) -> bool:
+    """Whether an error says that memory ran out; torch has a class for that on accelerators only."""
+    if isinstance(problem, (MemoryError, torch.OutOfMemoryError)):
+        return True
+    return any(words in str(problem) for words in ("can't allocate memory", "not enough memory"))
+
+
+def products_per_second(dtype: torch.dtype, width: int, inner: int) -> float:
+    """Floating-point operations a second of the model's own matrix products, timed here, on all threads."""
+    left, right = torch.ones(_PROBED_TOKENS, width, dtype=dtype), torch.ones(inner, width, dtype=dtype)
+    fastest = math.inf
+    for _ in range(_PROBES):
+        began = time.perf_counter()
+        left @ right.T
+        fastest = min(fastest, time.perf_counter() - began)
+    return 2 * _PROBED_TOKENS * width * inner / fastest
+
+
+def product_shape(config: object) -> tuple[int, int]:
+    """Width and inner width of a model's layers, as its configuration names them."""
+    width = int(getattr(config, "hidden_size", 0) or 512)
+    return width, int(getattr(config, "intermediate_size", 0) or 4 * width)
+
+
+def operations_per_token(config: object, *, is_full: bool) -> float:
+    """Floating-point operations that learning from a token takes, about: the trunk's products, and their gradients."""
+    width, inner = product_shape(config)
+    layers = int(getattr(config, "num_hidden_layers", 0) or 12)
+    forward = 2.0 * layers * (4 * width * width + 3 * width * inner)
+    return forward * (3 if is_full else 2)
+
+
+def choose_compile(wanted: str, run_seconds: float) -> tuple[bool, str]:
+    """Whether layers are compiled, and why: `run_seconds` is what the run would take without."""
+    if wanted != "auto":
+        return wanted == "on", "asked for"
+    won = run_seconds * _SHARE_WON_BY_COMPILING
+    if won > _COMPILE_SECONDS:
+        return True, f"about {won:.0f} s won over the run, for {_COMPILE_SECONDS} s of compiling"
+    return False, f"about {won:.0f} s to win over the run, less than the {_COMPILE_SECONDS} s that compiling takes"
 
 
 def dtype_named(name: str) -> torch.dtype:

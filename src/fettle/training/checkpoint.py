@@ -1,28 +1,44 @@
 """Checkpoints: all that a run needs to go on as if it had never stopped, private to the training room.
 
-A checkpoint is a folder: safetensors for the learning weights and the optimizer, and a manifest, written last, with
-the SHA-256 of each and of its own words. The order of rows, the learning rate and the noise of a step are pure
-functions of seed and step, so no state of theirs is kept. What does not match its hash is never loaded; the one before
-it is taken.
+A checkpoint is a sealed folder: safetensors for the learning weights and the optimizer, and the progress among the
+facts of the manifest. The order of rows, the learning rate and the noise of a step are pure functions of seed and step,
+so no state of theirs is kept. What does not match its hash is never loaded; the one before it is taken.
+
+Here tensors become files and files tensors; that neither a crash, a power loss nor a full disk costs more than the
+checkpoint being written is the work of `storage/sealed.py`.
 """
 
 from __future__ import annotations
 
+import errno
 import json
-import shutil
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor
 
-from fettle.errors import DamagedFile, UnknownName
-from fettle.storage.blobs import sha256_of_bytes, sha256_of_file
-from fettle.storage.publish import publish_json, publishing_folder
+from fettle.errors import DamagedFile, FettleError, UnknownName
+from fettle.storage.publish import write_file
+from fettle.storage.sealed import Shelf, latest_readable
 
-_MANIFEST = "manifest.json"
-_FORMAT = 1
+_WEIGHTS, _OPTIMIZER = "weights.safetensors", "optimizer.safetensors"
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+_TYPE_NAMES = {
+    torch.float64: "F64",
+    torch.float32: "F32",
+    torch.float16: "F16",
+    torch.bfloat16: "BF16",
+    torch.int64: "I64",
+    torch.int32: "I32",
+    torch.int16: "I16",
+    torch.int8: "I8",
+    torch.uint8: "U8",
+    torch.bool: "BOOL",
+}
 
 
 @dataclass
@@ -49,70 +65,62 @@ class Checkpoint:
 
 
 class CheckpointStore:
-    """The checkpoints of one run, each a folder named by its step."""
+    """The checkpoints of one run, each a folder named by its step. `run` is what people resume it by."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, run: str = "RUN") -> None:
+        self._shelf = Shelf(folder, "step")
+        self._run = run
 
     def save(self, checkpoint: Checkpoint) -> Path:
-        """Publish a checkpoint whole; one of the same step that is there already is replaced."""
-        path = self.path(checkpoint.progress.step)
-        if path.exists():
-            shutil.rmtree(path)
-        with publishing_folder(path) as staged:
-            save_file(_contiguous(checkpoint.weights), staged / "weights.safetensors")
-            save_file(_contiguous(checkpoint.optimizer), staged / "optimizer.safetensors")
-            hashes = {name: sha256_of_file(staged / name) for name in ("weights.safetensors", "optimizer.safetensors")}
-            told = {"format": _FORMAT, "progress": asdict(checkpoint.progress), "sha256": hashes}
-            publish_json(staged / _MANIFEST, {**told, "manifest_sha256": _digest(told)})
-        return path
+        """Publish a checkpoint whole, and prove it; one of the same step that is there already is replaced."""
+        step = checkpoint.progress.step
+        writers = {_WEIGHTS: _writer(checkpoint.weights), _OPTIMIZER: _writer(checkpoint.optimizer)}
+        try:
+            return self._shelf.write(step, writers, {"progress": asdict(checkpoint.progress)})
+        except OSError as problem:
+            if problem.errno not in _FULL:
+                raise
+            wanted = sum(
+                tensor.nbytes for part in (checkpoint.weights, checkpoint.optimizer) for tensor in part.values()
+            )
+            raise FettleError(
+                f"the disk is full; the checkpoint of step {step} was not saved, those before it stand",
+                where=str(self.path(step)),
+                expected=f"{wanted / 2**20:,.1f} MiB of free space",
+                attempt=f"free some space, then fettle train --resume {self._run}",
+            ) from problem
 
     def path(self, step: int) -> Path:
         """Where the checkpoint of a step lies."""
-        return self._folder / f"step-{step:08d}"
+        return self._shelf.path(step)
 
     def steps(self) -> list[int]:
         """Steps that have a checkpoint, in order."""
-        if not self._folder.exists():
-            return []
-        return sorted(int(path.name.removeprefix("step-")) for path in self._folder.glob("step-*"))
+        return self._shelf.numbers()
 
     def load(self, step: int) -> Checkpoint:
         """Read one checkpoint; a changed byte anywhere is an error."""
-        path = self.path(step)
-        if not path.exists():
+        if step not in self.steps():
             known = ", ".join(map(str, self.steps())) or "none"
             raise UnknownName(f"there is no checkpoint of step {step}", expected=f"one of: {known}")
+        sealed = self._shelf.read(step)
         try:
-            manifest = json.loads((path / _MANIFEST).read_text(encoding="utf-8"))
-            if manifest.pop("manifest_sha256") != _digest(manifest) or manifest["progress"]["step"] != step:
-                raise DamagedFile("the manifest of a checkpoint has changed", where=str(path / _MANIFEST))
-            for name, digest in manifest["sha256"].items():
-                if sha256_of_file(path / name) != digest:
-                    raise DamagedFile("the bytes of a checkpoint have changed", where=str(path / name))
-            progress = Progress(**manifest["progress"])
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as problem:
-            if isinstance(problem, DamagedFile):
-                raise
-            raise DamagedFile(f"the checkpoint cannot be read: {problem}", where=str(path)) from None
-        return Checkpoint(load_file(path / "weights.safetensors"), load_file(path / "optimizer.safetensors"), progress)
+            progress = Progress(**sealed.facts["progress"])
+            return Checkpoint(load_file(sealed.path / _WEIGHTS), load_file(sealed.path / _OPTIMIZER), progress)
+        except (KeyError, TypeError, OSError, SafetensorError) as problem:
+            raise DamagedFile(f"the checkpoint cannot be read: {problem}", where=str(sealed.path)) from None
 
     def load_latest(self) -> tuple[Checkpoint | None, list[DamagedFile]]:
         """The latest checkpoint that is whole, and what was found damaged on the way to it."""
-        damaged: list[DamagedFile] = []
-        for step in reversed(self.steps()):
-            try:
-                return self.load(step), damaged
-            except DamagedFile as problem:
-                damaged.append(problem)
-        return None, damaged
+        return latest_readable(self.steps(), self.load)
 
     def prune(self, keep_latest: int, best_step: int) -> None:
-        """Remove all but the latest few and the best. 0 keeps all."""
-        if keep_latest:
-            for step in self.steps()[:-keep_latest]:
-                if step != best_step:
-                    shutil.rmtree(self.path(step))
+        """Remove all but the latest few and the best, and never the latest that is whole. 0 keeps all."""
+        self._shelf.prune(keep_latest, best_step)
+
+    def sweep(self) -> None:
+        """Tidy up what killed processes left in the middle of a save."""
+        self._shelf.sweep()
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer, names: list[str]) -> dict[str, Tensor]:
@@ -131,9 +139,20 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, names: list[str], tensor
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
 
 
-def _digest(document: dict[str, object]) -> str:
-    return sha256_of_bytes(json.dumps(document, sort_keys=True).encode())
+def _writer(tensors: Mapping[str, Tensor]) -> Callable[[Path], None]:
+    return lambda path: write_file(path, _safetensors_pieces(tensors))
 
 
-def _contiguous(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+def _safetensors_pieces(tensors: Mapping[str, Tensor]) -> Iterator[bytes | memoryview]:
+    """A safetensors file piece by piece: no more than one tensor at a time is copied to the processor's memory."""
+    order = sorted(tensors, key=lambda name: (-tensors[name].element_size(), name))  # so that each begins aligned
+    header, end = {}, 0
+    for name in order:
+        begin, end = end, end + tensors[name].nbytes
+        shape, kind = list(tensors[name].shape), _TYPE_NAMES[tensors[name].dtype]
+        header[name] = {"dtype": kind, "shape": shape, "data_offsets": [begin, end]}
+    words = json.dumps(header, separators=(",", ":")).encode()
+    words += b" " * (-len(words) % 8)
+    yield len(words).to_bytes(8, "little") + words
+    for name in order:
+        yield tensors[name].detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data

@@ -24,14 +24,26 @@ class TrainingSettings(Settings):
     learning_rate: PositiveFloat = 1e-3
     """Size of the steps at their largest."""
 
-    schedule: Literal["cosine", "constant"] = "cosine"
-    """What becomes of the learning rate after the warm-up."""
+    optimizer: Literal["adamw", "muon"] = "adamw"
+    """How weights are moved. muon: Muon for the matrices inside the trunk, AdamW for the rest."""
+
+    schedule: Literal["cosine", "constant", "wsd"] = "cosine"
+    """What becomes of the learning rate after the warm-up. wsd: it stays, and falls in a line over the last steps."""
 
     warmup_share: float = Field(default=0.05, ge=0, lt=1)
     """Share of the steps over which the learning rate grows from nothing."""
 
     final_share: float = Field(default=0.0, ge=0, le=1)
-    """Share of the learning rate that is left at the end of the cosine."""
+    """Share of the learning rate that is left at the end of the cosine or of the fall."""
+
+    decay_share: float = Field(default=0.2, gt=0, le=1)
+    """Share of the steps over which the learning rate falls (schedule wsd)."""
+
+    label_smoothing: float = Field(default=0.0, ge=0, lt=1)
+    """Share of every expectation that is spread over all tokens."""
+
+    z_loss: NonNegativeFloat = 0.0
+    """Weight of the squared log-normaliser in the loss, which keeps logits from drifting."""
 
     weight_decay: NonNegativeFloat = 0.01
     """Pull of the matrices towards zero, decoupled from the gradient (AdamW). Vectors are not pulled."""
@@ -49,13 +61,17 @@ class TrainingSettings(Settings):
     """Dropout inside the base, where its architecture has any. An adapter's own is adapter.dropout."""
 
     max_tokens_per_call: PositiveInt = 4096
-    """Tokens that the model runs at once; a step with more is accumulated over several calls."""
+    """Tokens that the model runs at once; a step with more is accumulated over several calls. Halved when memory
+    runs out."""
 
-    layout: Literal["auto", "packed", "padded"] = "auto"
-    """How rows are laid out for the model. auto: packed where its attention allows it."""
+    layout: Literal["auto", "tree", "packed", "padded"] = "auto"
+    """How rows are laid out for the model. auto: the first of the others that its attention allows."""
 
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
-    """Number format of matrix products; weights stay in float32. auto: what this machine multiplies fastest."""
+    """Number format that the model computes in; the weights that learn are kept in float32. auto: the fastest here."""
+
+    compile: Literal["auto", "on", "off"] = "auto"
+    """Whether layers are compiled. auto: when the run is long enough to win back the time that it takes."""
 
     evaluate_every_steps: NonNegativeInt = 0
     """Steps between looks at the held-out rows. 0: once an epoch."""

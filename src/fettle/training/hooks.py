@@ -45,6 +45,10 @@ class Watcher(Protocol):
         """A checkpoint is whole on disk."""
         ...
 
+    def on_less_memory(self, step: int, max_tokens_per_call: int) -> None:
+        """Memory ran out at this step; from it on, calls hold no more than so many tokens."""
+        ...
+
 
 class Probe(Protocol):
     """Measures the model on rows that it is not trained on."""

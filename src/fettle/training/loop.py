@@ -16,14 +16,19 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from fettle.errors import IncompatibleModel, NonFiniteLoss
+from fettle.errors import MemoryExhausted, NonFiniteLoss
+from fettle.models.compile import compile_layers, uncompiled
 from fettle.models.load import OpenModel
-from fettle.tokens.batch import Layout, batch_examples, split_by_tokens
+from fettle.models.machine import is_out_of_memory
 from fettle.tokens.example import Example
-from fettle.training.checkpoint import Checkpoint, CheckpointStore, Progress, optimizer_tensors, restore_optimizer
+from fettle.tokens.forest import make_batch, split_by_tokens
+from fettle.tokens.layout import Layout
+from fettle.training.checkpoint import Checkpoint, CheckpointStore, Progress
 from fettle.training.config import TrainingSettings
 from fettle.training.hooks import HeldOutReport, Probe, StepReport, Watcher
+from fettle.training.learner import Learner
 from fettle.training.objective import Objective
+from fettle.training.optimizer import Optimizers
 from fettle.training.schedule import learning_rate_at
 from fettle.training.stream import Stream
 
@@ -32,7 +37,10 @@ Ending = Literal["done", "stopped_early", "paused"]
 
 @dataclass
 class TrainingJob:
-    """All that one run of the loop needs. `watched` names the score of the probe that decides what is best."""
+    """All that one run of the loop needs. `watched` names the score of the probe that decides what is best.
+
+    `call_limits`: from which step on calls hold how many tokens, where memory ran out before (settings: at first).
+    """
 
     model: OpenModel
     stream: Stream
@@ -44,6 +52,9 @@ class TrainingJob:
     layout: Layout
     seed: int
     store: CheckpointStore
+    dtype: torch.dtype = torch.float32
+    is_compiled: bool = False
+    call_limits: dict[int, int] = field(default_factory=dict)
     watched: str = "loss"
     is_higher_better: bool = False
     watchers: Sequence[Watcher] = field(default=())
@@ -60,59 +71,54 @@ class Outcome:
 
 def train(job: TrainingJob, start: Checkpoint | None = None) -> Outcome:
     """Run to the end, to an early stop, or until asked to stop; the model is left with the weights to keep."""
-    weights = job.model.trainable()
-    optimizer = make_optimizer(weights, job.settings)
+    learner = Learner(job.model, job.dtype)
+    try:
+        return _train(job, learner, start)
+    finally:
+        learner.finish()
+
+
+def _train(job: TrainingJob, learner: Learner, start: Checkpoint | None) -> Outcome:
+    optimizer = Optimizers(learner.weights, job.settings)
     progress = Progress()
     if start is not None:
-        _restore(weights, start.weights)
-        restore_optimizer(optimizer, list(weights), start.optimizer)
+        learner.restore(start.weights)
+        optimizer.restore(start.optimizer)
         progress = start.progress
+    if job.is_compiled:
+        compile_layers(job.model.network)
     elapsed_before, began = progress.seconds, time.monotonic()
     saved_step = progress.step if start is not None else -1
     while progress.step < job.num_steps and not progress.is_stopped_early:
         if job.should_stop():
             if saved_step != progress.step:
-                _save(job, weights, optimizer, progress)
+                _save(job, learner, optimizer, progress)
             return Outcome("paused", progress)
-        _take_step(job, optimizer, weights, progress, elapsed_before, began)
+        _take_step(job, optimizer, learner, progress, elapsed_before, began)
         is_last = progress.step == job.num_steps
         if progress.step % job.look_every_steps == 0 or is_last:
             _look(job, progress)
-            _save(job, weights, optimizer, progress)
+            _save(job, learner, optimizer, progress)
             saved_step = progress.step
     if job.settings.keep == "best" and progress.best_step not in (-1, progress.step):
-        _restore(weights, job.store.load(progress.best_step).weights)
+        learner.restore(job.store.load(progress.best_step).weights)
     return Outcome("stopped_early" if progress.is_stopped_early else "done", progress)
-
-
-def make_optimizer(weights: dict[str, torch.nn.Parameter], settings: TrainingSettings) -> torch.optim.AdamW:
-    """AdamW; matrices decay, vectors (norms, biases) do not. Its groups keep the order of `weights`."""
-    groups = [
-        {"params": [weight], "weight_decay": settings.weight_decay if weight.ndim > 1 else 0.0}
-        for weight in weights.values()
-    ]
-    return torch.optim.AdamW(
-        groups, lr=settings.learning_rate, betas=(settings.beta1, settings.beta2), eps=1e-8, foreach=False, fused=True
-    )
 
 
 def _take_step(
     job: TrainingJob,
-    optimizer: torch.optim.Optimizer,
-    weights: dict[str, torch.nn.Parameter],
+    optimizer: Optimizers,
+    learner: Learner,
     progress: Progress,
     elapsed_before: float,
     began: float,
 ) -> None:
     step = progress.step
-    torch.manual_seed(_noise_seed(job.seed, step))
     rate = learning_rate_at(step, job.num_steps, job.settings)
-    for group in optimizer.param_groups:
-        group["lr"] = rate
     examples = job.stream.rows(step)
-    loss = _accumulate(job, examples)
+    loss = _accumulate_within_memory(job, learner, examples, step)
     limit = job.settings.clip_norm or math.inf
-    norm = float(torch.nn.utils.clip_grad_norm_(weights.values(), limit))
+    norm = float(torch.nn.utils.clip_grad_norm_(learner.weights.values(), limit))
     if not math.isfinite(norm):
         raise NonFiniteLoss(
             f"the gradient of step {step} is not finite; the weights were not changed",
@@ -120,8 +126,8 @@ def _take_step(
             expected="finite numbers",
             attempt="training.learning_rate smaller, or training.dtype=float32",
         )
-    optimizer.step()
-    optimizer.zero_grad(set_to_none=True)
+    optimizer.step(rate)
+    learner.publish()
     learned = sum(example.num_learned for example in examples)
     progress.step += 1
     progress.learned_tokens += learned
@@ -131,13 +137,39 @@ def _take_step(
         watcher.on_step(report)
 
 
-def _accumulate(job: TrainingJob, examples: Sequence[Example]) -> float:
+def _accumulate_within_memory(job: TrainingJob, learner: Learner, examples: Sequence[Example], step: int) -> float:
+    """Accumulate a step; where memory runs out, begin it again with calls of half as many tokens."""
+    while True:
+        torch.manual_seed(_noise_seed(job.seed, step))
+        earlier = [when for when in job.call_limits if when <= step]
+        limit = job.call_limits[max(earlier)] if earlier else job.settings.max_tokens_per_call
+        try:
+            return _accumulate(job, examples, limit)
+        except (MemoryError, RuntimeError) as problem:
+            if not is_out_of_memory(problem):
+                raise
+            largest = max(example.num_tokens for example in examples)
+            if limit <= largest:
+                raise MemoryExhausted(
+                    f"memory ran out at step {step}, with one row of {largest} tokens at a time",
+                    where=_name_rows([example.source for example in examples]),
+                    attempt="prompt.max_length smaller, a smaller base, or adapter.kind=lora",
+                ) from problem
+        learner.forget_gradients()
+        job.call_limits[step] = max(limit // 2, largest)
+        for watcher in job.watchers:
+            watcher.on_less_memory(step, job.call_limits[step])
+
+
+def _accumulate(job: TrainingJob, examples: Sequence[Example], max_tokens: int) -> float:
     """Add up the gradient of a step over its calls; returns the step's loss. Each part is divided by its own weight."""
     job.model.network.train()
     totals = job.objective.weigh(examples)
     loss = 0.0
-    for group in split_by_tokens(examples, job.settings.max_tokens_per_call, job.layout):
-        batch = batch_examples([examples[index] for index in group])
+    for group in split_by_tokens(examples, max_tokens, job.layout):
+        batch = make_batch([examples[index] for index in group], job.layout)
+        if not len(batch.reads):
+            continue
         sums = job.objective.sums(job.model, batch)
         weighed = [value / totals[name] for name, value in sums.items() if totals[name]]
         if not weighed:
@@ -156,7 +188,9 @@ def _refuse_loss(job: TrainingJob, examples: Sequence[Example]) -> None:
         bad = [
             example.source
             for example in examples
-            if not all(torch.isfinite(v) for v in job.objective.sums(job.model, batch_examples([example])).values())
+            if not all(
+                torch.isfinite(v) for v in job.objective.sums(job.model, make_batch([example], job.layout)).values()
+            )
         ]
     raise NonFiniteLoss(
         "the loss is not finite; the weights were not changed",
@@ -170,7 +204,8 @@ def _look(job: TrainingJob, progress: Progress) -> None:
     """Measure the held-out rows, and note whether this is the best so far."""
     if job.probe is None:
         return
-    scores = job.probe.measure(job.model)
+    with uncompiled():
+        scores = job.probe.measure(job.model)
     value = -scores[job.watched] if job.is_higher_better else scores[job.watched]
     is_best = value < progress.best_value
     if is_best:
@@ -184,25 +219,12 @@ def _look(job: TrainingJob, progress: Progress) -> None:
         watcher.on_held_out(HeldOutReport(progress.step, scores, is_best))
 
 
-def _save(
-    job: TrainingJob, weights: dict[str, torch.nn.Parameter], optimizer: torch.optim.Optimizer, progress: Progress
-) -> None:
-    tensors: dict[str, Tensor] = dict(weights)
-    job.store.save(Checkpoint(tensors, optimizer_tensors(optimizer, list(weights)), progress))
+def _save(job: TrainingJob, learner: Learner, optimizer: Optimizers, progress: Progress) -> None:
+    tensors: dict[str, Tensor] = dict(learner.weights)
+    job.store.save(Checkpoint(tensors, optimizer.tensors(), progress))
     job.store.prune(job.settings.keep_checkpoints, progress.best_step)
     for watcher in job.watchers:
         watcher.on_checkpoint(progress.step, progress.best_step == progress.step)
-
-
-def _restore(weights: dict[str, torch.nn.Parameter], stored: dict[str, Tensor]) -> None:
-    if {name: weight.shape for name, weight in weights.items()} != {name: t.shape for name, t in stored.items()}:
-        raise IncompatibleModel(
-            "the checkpoint holds other weights than those that learn",
-            expected="the base and the adapter settings of the run that it comes from",
-        )
-    with torch.no_grad():
-        for name, weight in weights.items():
-            weight.copy_(stored[name])
 
 
 def _noise_seed(seed: int, step: int) -> int:

@@ -12,12 +12,13 @@ from typing import Protocol
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 
-from fettle.models.forward import autocast, read_logits
+from fettle.models.forward import plain_head, read_hidden, read_logits
 from fettle.models.load import OpenModel
-from fettle.tokens.batch import Batch, Layout, lay_out
+from fettle.tokens.batch import Batch
 from fettle.tokens.example import Example
+from fettle.tokens.layout import Layout, lay_out
+from fettle.training.losses import LossShape, cross_entropies, summed_cross_entropy
 
 Sums = dict[str, Tensor]
 
@@ -39,23 +40,23 @@ class NextToken:
 
     name = "next_token"
 
-    def __init__(self, layout: Layout, dtype: torch.dtype) -> None:
+    def __init__(self, layout: Layout, shape: LossShape | None = None) -> None:
         self._layout: Layout = layout
-        self._dtype = dtype
+        self._shape = shape or LossShape()
 
     def weigh(self, examples: Sequence[Example]) -> dict[str, float]:
         """The weights of all reads together."""
         return {self.name: sum(example.learned_weight for example in examples)}
 
     def sums(self, model: OpenModel, batch: Batch) -> Sums:
-        """Summed weighted cross-entropy over the reads of one call."""
-        return {self.name: self.losses(model, batch).sum()}
-
-    def losses(self, model: OpenModel, batch: Batch) -> Tensor:
-        """Weighted cross-entropy of every read, [R]."""
-        inputs = lay_out(batch, self._layout, model.device, model.tokenizer.pad_id)
-        with autocast(self._dtype, model.device):
-            logits_RV = read_logits(model.network, inputs)
+        """Summed weighted cross-entropy over the reads of one call; the head runs where it is read, in chunks."""
+        is_causal = model.attention != "bidirectional"
+        inputs = lay_out(batch, self._layout, model.device, model.tokenizer.pad_id, is_causal=is_causal)
         tokens_R = torch.from_numpy(batch.reads.token).to(model.device)
         weights_R = torch.from_numpy(batch.reads.weight).to(model.device)
-        return cross_entropy(logits_RV, tokens_R, reduction="none") * weights_R
+        head = plain_head(model.network)
+        if head is None:
+            losses_R = cross_entropies(read_logits(model.network, inputs), tokens_R, self._shape)
+            return {self.name: losses_R @ weights_R.to(losses_R.dtype)}
+        hidden_RD = read_hidden(model.network, inputs)
+        return {self.name: summed_cross_entropy(hidden_RD, head, tokens_R, weights_R, self._shape)}

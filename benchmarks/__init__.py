@@ -1,0 +1,1 @@
+"""Measurements of fettle beside its peers. Nothing here is needed to use it."""
