@@ -136,6 +136,12 @@ class DamagedFile(FettleError, OSError):
     __str__ = FettleError.__str__
 
 
+class FullDisk(FettleError, OSError):
+    """There is no space left. What was published before is untouched."""
+
+    __str__ = FettleError.__str__
+
+
 class NonFiniteLoss(FettleError, ArithmeticError):
     """The loss is not a number. Raised before the weights change."""
 

@@ -379,7 +379,7 @@ def test_decisions_about_the_machine_are_those_of_the_plan(
     start_run(workspace, plan_of("classify-lora", "intents", tiny_base), "torn")
     never_stop(monkeypatch)
     path = workspace.runs / "torn" / "plan.json"
-    path.write_text(path.read_text().replace('"layout": "packed"', '"layout": "padded"'))
+    path.write_text(path.read_text().replace('"layout": "tree"', '"layout": "padded"'))
     used = []
     job = running._job
     monkeypatch.setattr(running, "_job", lambda *words: used.append(job(*words)) or used[-1])

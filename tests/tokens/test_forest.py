@@ -185,6 +185,7 @@ def test_the_order_of_rows_changes_nothing_but_the_order_of_reads(rows: list[Exa
 @SETTINGS
 @given(examples(), st.integers(1, 60), st.sampled_from(["tree", "packed", "padded"]))
 @with_case([row_of([5] * 4 + [6]), row_of([5] * 4 + [7, 7, 8]), row_of([5] * 4 + [7, 7, 9])], 9, "tree")
+@with_case([row_of([5] * 10 + [last]) for last in range(6, 12)], 12, "tree")
 def test_every_row_is_in_one_call_and_no_call_computes_more_than_it_may(
     rows: list[Example], max_tokens: int, layout: Layout
 ) -> None:

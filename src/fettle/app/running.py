@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import platform
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version as installed_version
 from pathlib import Path
@@ -14,7 +16,7 @@ from fettle.app.opening import open_base
 from fettle.app.planning import ResolvedPlan, plan_from_json
 from fettle.app.preflight import Machine, Preflight, Prepared, inspect, prepare, use_threads
 from fettle.artifacts.bundle import ADAPTER, MODEL, TOKENIZER, Bundle, read_bundle, write_bundle, write_card
-from fettle.errors import FettleError, IncompatibleModel, RequestError
+from fettle.errors import FettleError, FullDisk, IncompatibleModel, RequestError
 from fettle.evaluation.scorer import find_metric
 from fettle.jobs.run import LESS_MEMORY, RunFolder, new_run_name
 from fettle.jobs.signals import StopRequest
@@ -22,7 +24,6 @@ from fettle.models.load import OpenModel, add_adapter, save_adapter
 from fettle.models.machine import dtype_named, keep_freed_pages, peak_memory_bytes
 from fettle.reporting.card import model_card
 from fettle.storage.catalogue import now
-from fettle.storage.publish import sweep_partials
 from fettle.storage.workspace import Workspace
 from fettle.training.checkpoint import Checkpoint, CheckpointStore, Progress
 from fettle.training.hooks import HeldOutReport, StepReport, Watcher
@@ -92,8 +93,9 @@ def resume_run(workspace: Workspace, name: str, watchers: Sequence[Watcher] = ()
         raise RequestError("the base has changed since the run was started", where=plan.settings.base)
     preflight = inspect(prepared, plan.settings)
     preflight = _with_machine(preflight, Machine(**stored["machine"]))
-    sweep_partials(folder.checkpoints)
-    start, damaged = CheckpointStore(folder.checkpoints).load_latest()
+    store = CheckpointStore(folder.checkpoints, name)
+    store.sweep()
+    start, damaged = store.load_latest()
     for problem in damaged:
         folder.log("damaged_checkpoint", problem=str(problem))
     if start is None and stored.get("fork"):
@@ -126,12 +128,25 @@ def _carry_out(
             return RunResult(name, "paused", None, outcome.progress, peak_memory_bytes())
         bundle = _bundle(workspace, name, plan, prepared, preflight, model, outcome)
     except BaseException as problem:
-        workspace.catalogue.update_run(name, state="failed" if isinstance(problem, Exception) else "lost")
-        folder.log("failed", problem=str(problem) if isinstance(problem, FettleError) else repr(problem))
+        _note_failure(workspace, folder, name, problem)
+        if isinstance(problem, OSError) and problem.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise FullDisk(
+                "the disk is full",
+                where=str(problem.filename or folder.path),
+                attempt=f"free some space, then fettle train --resume {name}",
+            ) from problem
         raise
     workspace.catalogue.update_run(name, state="done", bundle=str(bundle.path))
     folder.log("done", bundle=bundle.identity)
     return RunResult(name, outcome.ending, bundle, outcome.progress, peak_memory_bytes())
+
+
+def _note_failure(workspace: Workspace, folder: RunFolder, name: str, problem: BaseException) -> None:
+    """Write down that a run failed. Where there is no room even for that, the failure itself must still be told."""
+    with suppress(OSError):
+        workspace.catalogue.update_run(name, state="failed" if isinstance(problem, Exception) else "lost")
+    with suppress(OSError):
+        folder.log("failed", problem=str(problem) if isinstance(problem, FettleError) else repr(problem))
 
 
 def _open_learner(plan: ResolvedPlan, prepared: Prepared) -> OpenModel:
@@ -173,7 +188,7 @@ def _job(
         look_every_steps=machine.look_every_steps,
         layout=machine.layout,
         seed=settings.seed,
-        store=CheckpointStore(folder.checkpoints),
+        store=CheckpointStore(folder.checkpoints, folder.path.name),
         watched=watched,
         is_higher_better=is_higher_better,
         watchers=watchers,

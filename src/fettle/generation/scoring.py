@@ -42,16 +42,19 @@ class TokenScores:
     is_likeliest: NDArray[np.bool_]
 
 
+_NOTHING_READ = TokenScores(np.empty(0, np.float32), np.empty(0, np.bool_))
+
+
 def read_tokens(
     model: OpenModel, examples: Sequence[Example], dtype: torch.dtype = torch.float32, progress: Progress | None = None
 ) -> list[TokenScores]:
     """What the model thinks of every token that is expected of it."""
     layout, _ = layout_for(model.attention)
-    found: list[TokenScores] = [TokenScores(np.empty(0, np.float32), np.empty(0, np.bool_))] * len(examples)
+    found = [_NOTHING_READ] * len(examples)
     with only_reading(model.network):
         for group in split_by_tokens(examples, _MAX_TOKENS_PER_CALL, layout):
             batch = make_batch([examples[index] for index in group], layout)
-            read = _read(model, batch, layout, dtype)
+            read = _read(model, batch, layout, dtype) if len(batch.reads) else _NOTHING_READ
             edges = np.cumsum([len(examples[index].reads) for index in group])[:-1]
             parts = zip(np.split(read.log_probabilities, edges), np.split(read.is_likeliest, edges), strict=True)
             for index, (values, is_likeliest) in zip(group, parts, strict=True):

@@ -12,10 +12,11 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import URL, Engine, create_engine, event, select
 from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from fettle.errors import RequestError, UnknownName, near_misses
+from fettle.errors import FullDisk, RequestError, UnknownName, near_misses
 from fettle.storage.tables import DatasetTable, RunTable, VersionTable
 
 _BUSY_TIMEOUT_MILLISECONDS = 10_000
@@ -66,8 +67,14 @@ class Catalogue:
 
     @contextmanager
     def _session(self) -> Iterator[Session]:
-        with Session(self._engine) as session, session.begin():
-            yield session
+        try:
+            with Session(self._engine) as session, session.begin():
+                yield session
+        except OperationalError as problem:
+            if "disk is full" not in str(problem.orig):
+                raise
+            place = str(self._engine.url.database)
+            raise FullDisk("the disk is full", where=place, attempt="free some space, then the same again") from None
 
     def add_version(self, version: StoredVersion) -> None:
         """Record a version, and its dataset at the first one. A dataset keeps one task."""

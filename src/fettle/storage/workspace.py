@@ -9,7 +9,7 @@ from pathlib import Path
 from fettle.errors import RequestError
 from fettle.storage.blobs import BlobStore
 from fettle.storage.catalogue import Catalogue
-from fettle.storage.publish import sweep_partials
+from fettle.storage.publish import make_folders, sweep_partials
 
 
 @dataclass(frozen=True)
@@ -39,9 +39,8 @@ def open_workspace(root: Path | None = None) -> Workspace:
     """Open the workspace, making it when it is not there."""
     folder = root or Path(os.environ.get("FETTLE_HOME") or ".fettle")
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         for inner in ("runs", "bundles"):
-            (folder / inner).mkdir(exist_ok=True)
+            make_folders(folder / inner)
             sweep_partials(folder / inner)
     except OSError as problem:
         raise RequestError(

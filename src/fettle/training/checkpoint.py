@@ -21,7 +21,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from fettle.errors import DamagedFile, FettleError, UnknownName
+from fettle.errors import DamagedFile, FullDisk, UnknownName
 from fettle.storage.publish import write_file
 from fettle.storage.sealed import Shelf, latest_readable
 
@@ -83,10 +83,10 @@ class CheckpointStore:
             wanted = sum(
                 tensor.nbytes for part in (checkpoint.weights, checkpoint.optimizer) for tensor in part.values()
             )
-            raise FettleError(
+            raise FullDisk(
                 f"the disk is full; the checkpoint of step {step} was not saved, those before it stand",
                 where=str(self.path(step)),
-                expected=f"{wanted / 2**20:,.1f} MiB of free space",
+                expected=f"{max(wanted / 2**20, 0.1):,.1f} MiB of free space",
                 attempt=f"free some space, then fettle train --resume {self._run}",
             ) from problem
 
