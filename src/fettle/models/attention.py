@@ -15,14 +15,17 @@ Axes: H heads of the queries, K heads of the keys, G = H / K, T tokens of the ca
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx
 from torch.nn.functional import dropout as drop_at_random
+from torch.nn.functional import pad
 from transformers import AttentionInterface
 
 ATTENTION_NAME = "fettle_paths"
@@ -30,6 +33,9 @@ ATTENTION_NAME = "fettle_paths"
 # Which of its own tokens a query of a piece sees: all, those up to itself, those that the reach of tokens tells, or
 # those of the same reach (whole rows side by side).
 SEES_ALL, SEES_EARLIER, SEES_BY_REACH, SEES_SAME_REACH = 0, 1, 2, 3
+
+# Most queries of a causal piece; longer runs are divided, so that few scores are made that a mask throws away.
+MOST_QUERIES = 256
 
 # Architectures whose attention goes through the interface and is made of what is known here: causal or whole,
 # windows, soft caps. All others run padded, with their own attention. Each is checked against that in the tests.
@@ -241,34 +247,53 @@ def _scores(query_KQD: Tensor, key_KPD: Tensor, softcap: float) -> Tensor:
 
 
 def _shares(scores: Tensor, piece: _Piece, groups: int, rule: _Rule) -> Tensor:
-    """Softmax over what each query may see. Its own tokens are the last keys of a piece."""
-    hidden_QP = _hidden(piece, rule, scores.shape[-1])
-    if hidden_QP is not None:
-        hidden_QP = hidden_QP.to(scores.device).repeat_interleave(groups, dim=0)
-        lowest = torch.finfo(scores.dtype).min
-        if scores.requires_grad:
-            unmasked = hidden_QP.new_zeros(len(hidden_QP), scores.shape[-1] - hidden_QP.shape[-1])
-            scores = scores.masked_fill(torch.cat([unmasked, hidden_QP], dim=1), lowest)
+    """Softmax, in float32, over what each query may see. Its own tokens are the last keys of a piece."""
+    exact = scores.to(torch.promote_types(scores.dtype, torch.float32))
+    bias_QP = _bias(piece, rule, groups, exact)
+    if bias_QP is not None:
+        num_unbiased = exact.shape[-1] - bias_QP.shape[-1]
+        if exact.requires_grad:
+            exact = exact + pad(bias_QP, (num_unbiased, 0))
         else:
-            scores[:, :, scores.shape[-1] - hidden_QP.shape[-1] :].masked_fill_(hidden_QP, lowest)
-    return torch.softmax(scores, dim=-1)
+            exact[:, :, num_unbiased:].add_(bias_QP)
+    return torch.softmax(exact, dim=-1).to(scores.dtype)
 
 
-def _hidden(piece: _Piece, rule: _Rule, num_keys: int) -> Tensor | None:
-    """Which of the last keys of a piece each query does not see, [Q, keys that some query does not see]."""
+def _bias(piece: _Piece, rule: _Rule, groups: int, like: Tensor) -> Tensor | None:
+    """Minus infinity where a query does not see one of the last keys of a piece, else 0: [Q * G, those keys]."""
+    num_queries, num_keys = piece.end - piece.first, like.shape[-1]
+    has_window = rule.window and num_keys >= rule.window
+    if piece.sees == SEES_EARLIER and not has_window:
+        if num_queries == 1:
+            return None
+        return _later(groups, like.dtype, like.device)[: num_queries * groups, :num_queries]
+    hidden = _hidden(piece, rule)
+    if has_window:
+        keys_P = torch.cat([rule.positions_T[first:end] for first, end in piece.keys])
+        is_far = (rule.positions_T[piece.first : piece.end][:, None] - keys_P[None, :]).abs() >= rule.window
+        if hidden is not None:
+            is_far[:, num_keys - num_queries :] |= hidden
+        hidden = is_far
+    if hidden is None:
+        return None
+    bias = torch.zeros(hidden.shape, dtype=like.dtype).masked_fill_(hidden, -math.inf)
+    return bias.repeat_interleave(groups, dim=0).to(like.device)
+
+
+@lru_cache(maxsize=16)
+def _later(groups: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """The bias of a causal piece of the largest size; that of a smaller one is its corner."""
+    later = torch.full((MOST_QUERIES, MOST_QUERIES), -math.inf, dtype=dtype).triu(1)
+    return later.repeat_interleave(groups, dim=0).to(device)
+
+
+def _hidden(piece: _Piece, rule: _Rule) -> Tensor | None:
+    """Which of its own tokens each query of a piece does not see, [Q, Q]."""
     own = torch.arange(piece.first, piece.end)
-    hidden = None
-    if piece.sees == SEES_EARLIER and len(own) > 1:
-        hidden = own[None, :] > own[:, None]
-    elif piece.sees == SEES_BY_REACH:
-        hidden = (own[None, :] > own[:, None]) | (own[:, None] >= rule.reach_T[piece.first : piece.end][None, :])
-    elif piece.sees == SEES_SAME_REACH:
-        reach_Q = rule.reach_T[piece.first : piece.end]
-        hidden = reach_Q[None, :] != reach_Q[:, None]
-    if not rule.window or num_keys < rule.window:
-        return hidden
-    keys_P = torch.cat([rule.positions_T[first:end] for first, end in piece.keys])
-    is_far = (rule.positions_T[piece.first : piece.end][:, None] - keys_P[None, :]).abs() >= rule.window
-    if hidden is not None:
-        is_far[:, num_keys - len(own) :] |= hidden
-    return is_far
+    reach_Q = rule.reach_T[piece.first : piece.end]
+    is_later = own[None, :] > own[:, None]
+    if piece.sees == SEES_EARLIER:
+        return is_later
+    if piece.sees == SEES_BY_REACH:
+        return is_later | (own[:, None] >= reach_Q[None, :])
+    return reach_Q[None, :] != reach_Q[:, None] if piece.sees == SEES_SAME_REACH else None

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from fettle.errors import RequestError
-from fettle.models.attention import SEES_ALL, SEES_BY_REACH, SEES_EARLIER, SEES_SAME_REACH, Sight
+from fettle.models.attention import MOST_QUERIES, SEES_ALL, SEES_BY_REACH, SEES_EARLIER, SEES_SAME_REACH, Sight
 from fettle.models.forward import ModelInputs
 from fettle.tokens.batch import Batch, Node, join
 from fettle.tokens.example import Ints
@@ -25,7 +25,6 @@ Layout = Literal["padded", "packed", "tree"]
 
 # Small neighbours below one parent share a piece: fewer, larger products for some scores that are thrown away.
 _TOKENS_OF_A_SHARED_PIECE = 64
-_MOST_QUERIES_OF_A_PIECE = 256
 
 
 def layout_for(attention: str, wanted: str = "auto", *, has_noise: bool = False) -> tuple[Layout, str]:
@@ -145,8 +144,8 @@ class _Pieces:
         if not self._is_causal:
             self._add(first, end, SEES_ALL, [])
             return
-        for start in range(first, end, _MOST_QUERIES_OF_A_PIECE):
-            stop = min(end, start + _MOST_QUERIES_OF_A_PIECE)
+        for start in range(first, end, MOST_QUERIES):
+            stop = min(end, start + MOST_QUERIES)
             self._add(start, stop, SEES_EARLIER, [*path, (first, start)] if start > first else path)
 
     def _path(self, place: int) -> list[tuple[int, int]]:
