@@ -24,7 +24,7 @@ from fettle.tokens.example import Ints
 Layout = Literal["padded", "packed", "tree"]
 
 # Small neighbours below one parent share a piece: fewer, larger products for some scores that are thrown away.
-_TOKENS_OF_A_SHARED_PIECE = 64
+_TOKENS_OF_A_SHARED_PIECE = 128
 
 
 def layout_for(attention: str, wanted: str = "auto", *, has_noise: bool = False) -> tuple[Layout, str]:
