@@ -36,7 +36,6 @@ WIDE_FUNCTIONS = {
     "evaluation/statistics.py:compare_paired": 7,
     "generation/decoding.py:_write": 6,
     "generation/decoding.py:complete": 6,
-    "models/attention.py:_operator_backward": 6,
     "models/attention.py:path_attention": 10,
     "training/loop.py:_take_step": 6,
 }

@@ -220,12 +220,36 @@ def test_a_shared_key_gathers_the_gradients_of_many_rows_without_loss() -> None:
 
 
 @pytest.mark.parametrize("key_heads", [1, KEY_HEADS, HEADS])
-def test_the_operators_keep_what_they_promise_to_the_compiler(key_heads: int) -> None:
+@pytest.mark.parametrize("softcap", [0.0, 2.0])
+def test_the_operators_keep_what_they_promise_to_the_compiler(key_heads: int, softcap: float) -> None:
     sight, sees = draw_sight(3)
-    query, key, value = draw_heads(3, len(sees), key_heads)
-    rest = (sight.as_tensor(), [0.5, 3.0, 2.0])
+    heads = draw_heads(3, len(sees), key_heads)
     checks = ("test_schema", "test_faketensor", "test_autograd_registration")
-    torch.library.opcheck(torch.ops.fettle.path_attention, (query, key, value, *rest), test_utils=checks)
-    grad = torch.randn(1, len(sees), HEADS, WIDTH, dtype=torch.float64)
-    arguments = (grad, query.detach(), key.detach(), value.detach(), *rest)
-    torch.library.opcheck(torch.ops.fettle.path_attention_backward, arguments, test_utils=checks[:2])
+    for keeps in (True, False):
+        numbers = [0.5, 3.0, softcap, 0.0, float(keeps)]
+        arguments = (*heads, sight.as_tensor(), numbers)
+        torch.library.opcheck(torch.ops.fettle.path_attention, arguments, test_utils=checks)
+        with torch.no_grad():
+            _, kept = torch.ops.fettle.path_attention(*arguments)
+        assert (len(kept) > 0) == (keeps and not softcap)
+        grad = torch.randn(1, len(sees), HEADS, WIDTH, dtype=torch.float64)
+        backward = (grad, [part.detach() for part in heads], kept, sight.as_tensor(), numbers)
+        torch.library.opcheck(torch.ops.fettle.path_attention_backward, backward, test_utils=checks[:2])
+
+
+def test_shares_are_kept_for_short_rows_and_computed_again_for_long_ones() -> None:
+    """Both give the gradient of the dense mask; what is kept never grows with the square of a long row."""
+    for tokens, is_kept in ((600, True), (1200, False)):
+        edges = [*range(0, tokens, 256), tokens]
+        pieces = [n for first, end in itertools.pairwise(edges) for n in (first, end, SEES_EARLIER, 1, 0, end)]
+        sight = Sight(torch.tensor(pieces), torch.full((tokens,), tokens), torch.arange(tokens))
+        heads = draw_heads(0, tokens, 1)
+        _, kept = torch.ops.fettle.path_attention(*heads, sight.as_tensor(), [0.3, 0.0, 0.0, 0.0, 1.0])
+        assert (len(kept) > 0) == is_kept, tokens
+        found, _ = path_attention(nn.Identity(), *heads, None, sight=sight.as_tensor(), scaling=0.3)
+        wanted = densely(*heads, torch.ones(tokens, tokens).tril().bool(), 0.3, 0.0)
+        pull = torch.randn_like(wanted)
+        for one, other in zip(
+            torch.autograd.grad(found, heads, pull), torch.autograd.grad(wanted, heads, pull), strict=True
+        ):
+            assert (one - other).abs().max() <= 1e-12 * max(1.0, float(other.abs().max()))

@@ -19,6 +19,7 @@ from fettle.errors import DamagedFile, IncompatibleModel, RequestError
 from fettle.models.attention import attention_of
 from fettle.models.base import read_model_config
 from fettle.models.config import AdapterSettings
+from fettle.models.layers import join_products
 from fettle.models.safety import refuse_unsafe_folder
 from fettle.models.tokenizer import ModelTokenizer, open_tokenizer
 
@@ -111,6 +112,7 @@ def add_adapter(model: OpenModel, settings: AdapterSettings, seed: int) -> OpenM
                 adapted = get_peft_model(model.network, lora)
         except ValueError as problem:
             raise RequestError(str(problem), where="adapter.targets", attempt="adapter.targets=all-linear") from None
+    join_products(adapted)
     return OpenModel(adapted.get_base_model(), model.tokenizer, adapted)
 
 

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from fettle.errors import MemoryExhausted, NonFiniteLoss
-from fettle.models.compile import compile_layers, uncompiled
+from fettle.models.layers import compile_layers, uncompiled
 from fettle.models.load import OpenModel
 from fettle.models.machine import is_out_of_memory
 from fettle.tokens.example import Example

@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from fettle.models.compile import compile_layers, repeated_layers, uncompiled
 from fettle.models.forward import only_reading, plain_head, read_hidden, read_logits
+from fettle.models.layers import compile_layers, repeated_layers, uncompiled
 from fettle.models.load import OpenModel, open_model
 from fettle.tokens.example import Example, TokenReads
 from fettle.tokens.forest import make_batch
