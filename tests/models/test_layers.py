@@ -84,3 +84,19 @@ def test_compiled_layers_learn_the_same_at_any_length(tiny_base: Path) -> None:
         assert torch.equal(read(compiled, batches[1]), read(plain, batches[1]))
     assert torch._dynamo.utils.counters["frames"]["total"] == frames, "a look compiles nothing"
     assert learn(compiled, batches[0])[0] == pytest.approx(learn(plain, batches[0])[0], rel=1e-5)
+
+
+def test_the_last_feed_forward_network_sees_what_is_read_and_no_more(tiny_base: Path) -> None:
+    """Other layers see every token. A token that is read twice is seen once, and learns from both reads."""
+    model, whole = open_model(tiny_base), open_model(tiny_base)
+    repeated_layers(whole.network)[-1].reads_U = None  # taken for a layer that is prepared, so it stays as it is
+    sizes: list[int] = []
+    for layer in (*repeated_layers(model.network), *repeated_layers(whole.network)):
+        layer.mlp.down_proj.register_forward_hook(lambda _, inputs, __: sizes.append(inputs[0].shape[1]))
+    ids = np.arange(4, 12)
+    twice = [Example(ids, TokenReads.of([3, 7], [token, 5], [1.0, 1.0])) for token in (6, 9)]
+    (loss, found), (wanted_loss, wanted) = learn(model, twice), learn(whole, twice)
+    assert sizes == [8, 2, 8, 8]
+    assert loss == pytest.approx(wanted_loss, rel=1e-6)
+    for name, gradient in wanted.items():
+        assert (found[name] - gradient).norm() <= 1e-5 * gradient.norm(), name

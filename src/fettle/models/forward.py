@@ -7,7 +7,7 @@ the model; it knows nothing of examples, losses or training.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from fettle.models.attention import ATTENTION_NAME, Sight, attention_of
+from fettle.models.layers import feed_forward_only_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +68,10 @@ def plain_head(network: PreTrainedModel) -> PlainHead | None:
 
 def read_hidden(network: PreTrainedModel, inputs: ModelInputs) -> Tensor:
     """What the head sees at the reads, [R, D], in the number format of the weights."""
-    hidden_RD: Tensor = network.base_model(**_arguments(network, inputs)).last_hidden_state.flatten(0, 1)
-    return hidden_RD[inputs.reads_R]
+    is_flat = inputs.sight is not None
+    with feed_forward_only_at(network, inputs.reads_R) if is_flat else nullcontext():
+        hidden: Tensor = network.base_model(**_arguments(network, inputs)).last_hidden_state.flatten(0, 1)
+    return hidden[inputs.reads_R]
 
 
 # Heads of encoders, run on what was read alone, [R, D]. A class is read at the first token of a row.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
@@ -35,6 +36,36 @@ def uncompiled() -> Iterator[None]:
     """Inside, compiled layers run as they were written: looks at held-out rows are not worth compiling for."""
     with torch.compiler.set_stance("force_eager"):
         yield
+
+
+@contextmanager
+def feed_forward_only_at(network: PreTrainedModel, reads_R: Tensor) -> Iterator[None]:
+    """Inside, the last layer's feed-forward network runs for the tokens that are read, places on the flat axis.
+
+    No other token of that layer is used by anything that follows. Models whose layers are put together otherwise run
+    it for all tokens.
+    """
+    layers = repeated_layers(network)
+    last: Any = layers[-1] if layers else network
+    if "reads_U" not in vars(last):
+        last.reads_U = None
+        if isinstance(getattr(last, "mlp", None), nn.Module):
+            last.mlp.forward = partial(_only_reads, last, last.mlp.forward)
+        elif hasattr(last, "feed_forward_chunk"):
+            last.feed_forward_chunk = partial(_only_reads, last, last.feed_forward_chunk)
+    last.reads_U = torch.unique(reads_R)  # a token may be read twice
+    try:
+        yield
+    finally:
+        last.reads_U = None
+
+
+def _only_reads(layer: Any, feed_forward: Callable[[Tensor], Tensor], hidden: Tensor) -> Tensor:
+    """Zeros where nothing is read. hidden: [1, T, D]."""
+    if layer.reads_U is None:
+        return feed_forward(hidden)
+    part = feed_forward(hidden[:, layer.reads_U])
+    return torch.zeros_like(hidden).index_copy(1, layer.reads_U, part)
 
 
 def join_products(network: nn.Module) -> None:
