@@ -27,6 +27,7 @@ from fettle.models.machine import (
     choose_device,
     choose_dtype,
     dtype_named,
+    keep_freed_pages,
     num_threads,
     operations_per_token,
     product_shape,
@@ -196,6 +197,7 @@ def inspect(prepared: Prepared, settings: PlanSettings) -> Preflight:
 
 def decide_machine(prepared: Prepared, settings: PlanSettings) -> Machine:
     """Layout, number format, threads and steps: decided once, kept in the plan."""
+    keep_freed_pages()
     config = AutoConfig.from_pretrained(prepared.source.folder, local_files_only=True, trust_remote_code=False)
     has_noise = settings.training.dropout > 0 or settings.adapter.dropout > 0
     layout, reason = layout_for(attention_of(config), settings.training.layout, has_noise=has_noise)
