@@ -17,7 +17,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from benchmarks.workloads import DECODER, ENCODER, WORKLOADS, Row, Workload
+from benchmarks.workloads import ENCODER, WORKLOADS, Row, Workload
 
 LEARNING_RATE, BETA2 = 1e-4, 0.99
 LORA = {"rank": 16, "alpha": 32.0}
@@ -64,7 +64,17 @@ def fresh_network(workload: Workload) -> Any:
     torch.manual_seed(0)
     if workload.is_encoder:
         return AutoModelForSequenceClassification.from_config(BertConfig(**ENCODER))
-    return AutoModelForCausalLM.from_config(LlamaConfig(**DECODER))
+    return AutoModelForCausalLM.from_config(LlamaConfig(**workload.shape))
+
+
+def with_adapter(network: Any) -> Any:
+    """The network with fresh adapters, drawn from one seed."""
+    from types import SimpleNamespace
+
+    from fettle.models.config import AdapterSettings
+    from fettle.models.load import OpenModel, add_adapter
+
+    return add_adapter(OpenModel(network, SimpleNamespace(pad_id=0)), AdapterSettings(kind="lora", **LORA), 0)
 
 
 def run_fettle(workload: Workload, steps: list[list[Row]], options: dict[str, Any]) -> tuple[Any, ...]:
@@ -116,8 +126,7 @@ def fettle_job(workload: Workload, steps: list[list[Row]], options: dict[str, An
 
     import numpy as np
 
-    from fettle.models.config import AdapterSettings
-    from fettle.models.load import OpenModel, add_adapter
+    from fettle.models.load import OpenModel
     from fettle.models.machine import choose_dtype, dtype_named
     from fettle.tokens.example import Example, TokenReads
     from fettle.tokens.layout import layout_for
@@ -137,69 +146,106 @@ def fettle_job(workload: Workload, steps: list[list[Row]], options: dict[str, An
         def rows(self, step: int) -> list[Example]:
             return [example(row) for row in steps[step]]
 
-    model = OpenModel(fresh_network(workload), SimpleNamespace(pad_id=0))
-    if not workload.is_full:
-        model = add_adapter(model, AdapterSettings(kind="lora", **LORA), 0)
+    network = fresh_network(workload)
+    model = OpenModel(network, SimpleNamespace(pad_id=0)) if workload.is_full else with_adapter(network)
     layout, _ = layout_for(model.attention, options.get("layout", "auto"))
+    dtype = choose_dtype(options.get("dtype", "auto"), model.network.config.hidden_size)
+    if dtype == "float64":
+        model.network.double()
+        dtype = "float32"  # what the loop need not round; it computes in what the weights are
     return TrainingJob(
         model=model,
         stream=Rows(),
         objective=NextToken(layout),
         probe=None,
         settings=TrainingSettings(
-            learning_rate=LEARNING_RATE, beta2=BETA2, weight_decay=0.0, schedule="constant", warmup_share=0.0
+            learning_rate=options.get("learning_rate", LEARNING_RATE),
+            beta2=BETA2,
+            weight_decay=0.0,
+            schedule="constant",
+            warmup_share=0.0,
+            max_tokens_per_call=options.get("max_tokens_per_call", 4096),
         ),
         num_steps=len(steps),
         look_every_steps=len(steps) + 1,
         layout=layout,
         seed=0,
         store=CheckpointStore(folder),
-        dtype=dtype_named(choose_dtype(options.get("dtype", "auto"), model.network.config.hidden_size)),
+        dtype=dtype_named(dtype),
         is_compiled=bool(options.get("compile", False)),
     )
 
 
-def run_trl(workload: Workload, steps: list[list[Row]], options: dict[str, Any]) -> tuple[Any, ...]:
-    """TRL's SFTTrainer, on the same ids and labels. `options`: see `benchmarks.training.GRID`."""
-    import torch
-    from datasets import Dataset
-    from peft import LoraConfig
-    from tokenizers import Tokenizer
-    from tokenizers.models import WordLevel
-    from transformers import PreTrainedTokenizerFast
-    from trl import SFTConfig, SFTTrainer
-
-    at_import = resident_bytes()
+def prepare_peer(steps: list[list[Row]], options: dict[str, Any]) -> list[list[Row]]:
+    """What `options` give a peer beside its own settings: pages that are kept, rows in order of their length."""
     if options.get("allocator"):
         from fettle.models.machine import keep_freed_pages
 
         keep_freed_pages()
-    if options.get("sorted"):
-        steps = [sorted(rows, key=lambda row: len(row[0])) for rows in steps]
+    return [sorted(rows, key=lambda row: len(row[0])) for rows in steps] if options.get("sorted") else steps
+
+
+def peer_rows(steps: list[list[Row]]) -> Any:
+    """The rows of all steps in order, as TRL takes them: what is not learned is labelled -100."""
+    from datasets import Dataset
+
     rows = [row for step in steps for row in step]
-    data = Dataset.from_dict(
+    return Dataset.from_dict(
         {
             "input_ids": [ids for ids, _ in rows],
             "labels": [[i if on else -100 for i, on in zip(ids, learned, strict=True)] for ids, learned in rows],
         }
     )
-    tokenizer = PreTrainedTokenizerFast(
+
+
+def peer_tokenizer() -> Any:
+    """TRL asks for a tokenizer, also where it is given ids."""
+    from tokenizers import Tokenizer
+    from tokenizers.models import WordLevel
+    from transformers import PreTrainedTokenizerFast
+
+    return PreTrainedTokenizerFast(
         tokenizer_object=Tokenizer(WordLevel({"<pad>": 0, "<eos>": 1, "<unk>": 2}, unk_token="<unk>")),
         pad_token="<pad>",
         eos_token="<eos>",
         unk_token="<unk>",
     )
-    precision = options.get("dtype", "float32")
+
+
+def run_trl(workload: Workload, steps: list[list[Row]], options: dict[str, Any]) -> tuple[Any, ...]:
+    """TRL's SFTTrainer, on the same ids and labels. `options`: see `benchmarks.training.GRID`.
+
+    `exact`: with the adapters that fettle begins with, and losses as they are computed, not as they are logged.
+    """
+    import torch
+    from peft import LoraConfig
+    from trl import SFTConfig, SFTTrainer
+
+    at_import = resident_bytes()
+    steps = prepare_peer(steps, options)
     network = fresh_network(workload)
-    if precision == "bfloat16":
-        network.to(torch.bfloat16)
+    peft = (
+        None if workload.is_full else LoraConfig(r=LORA["rank"], lora_alpha=LORA["alpha"], target_modules="all-linear")
+    )
+    if peft and options.get("exact"):
+        network, peft = with_adapter(network).adapted, None
+    if options.get("dtype") in ("bfloat16", "float64"):
+        network.to(getattr(torch, options["dtype"]))
     chosen = {
         name: options[name] for name in ("loss_type", "gradient_checkpointing", "torch_compile") if name in options
     }
 
+    computed: list[float] = []
+
+    class Recorder(SFTTrainer):
+        def compute_loss(self, *words: Any, **named: Any) -> Any:
+            loss = super().compute_loss(*words, **named)
+            computed.append(float(loss.detach()))
+            return loss
+
     clock = peer_clock()
     with tempfile.TemporaryDirectory() as folder:
-        trainer = SFTTrainer(
+        trainer = (Recorder if options.get("exact") else SFTTrainer)(
             model=network,
             args=SFTConfig(
                 **trainer_settings(workload, len(steps), options, folder),
@@ -207,15 +253,16 @@ def run_trl(workload: Workload, steps: list[list[Row]], options: dict[str, Any])
                 dataset_kwargs={"skip_prepare_dataset": True},
                 **chosen,
             ),
-            train_dataset=data,
-            processing_class=tokenizer,
+            train_dataset=peer_rows(steps),
+            processing_class=peer_tokenizer(),
             callbacks=[clock],
-            peft_config=None
-            if workload.is_full
-            else LoraConfig(r=LORA["rank"], lora_alpha=LORA["alpha"], target_modules="all-linear"),
+            peft_config=peft,
         )
         trainer.train()
     losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
+    if computed:
+        calls = len(computed) // len(steps)
+        losses = [sum(computed[first : first + calls]) for first in range(0, len(computed), calls)]
     return clock.ends, losses, at_import, {"threads": torch.get_num_threads()}
 
 
@@ -225,12 +272,7 @@ def run_trainer(workload: Workload, steps: list[list[Row]], options: dict[str, A
     from transformers import Trainer, TrainingArguments
 
     at_import = resident_bytes()
-    if options.get("allocator"):
-        from fettle.models.machine import keep_freed_pages
-
-        keep_freed_pages()
-    if options.get("sorted"):
-        steps = [sorted(rows, key=lambda row: len(row[0])) for rows in steps]
+    steps = prepare_peer(steps, options)
     rows = [{"input_ids": ids, "labels": label[0]} for step in steps for ids, label in step]
 
     def collate(rows: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
@@ -269,7 +311,7 @@ def trainer_settings(workload: Workload, num_steps: int, options: dict[str, Any]
         "per_device_train_batch_size": rows_per_call,
         "gradient_accumulation_steps": workload.rows_per_step // rows_per_call,
         "max_steps": num_steps,
-        "learning_rate": LEARNING_RATE,
+        "learning_rate": options.get("learning_rate", LEARNING_RATE),
         "adam_beta2": BETA2,
         "lr_scheduler_type": "constant",
         "train_sampling_strategy": "sequential",

@@ -11,9 +11,10 @@ import os
 import random
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 # Token ids, and for each 1 where it is a target; or, for a classifier, token ids and the label's number alone.
 Row = tuple[list[int], list[int]]
@@ -42,7 +43,10 @@ DECODER = {
 
 @dataclass(frozen=True)
 class Workload:
-    """What is trained: `draw` makes so many steps' rows. `is_full`: every weight learns, else LoRA, rank 16."""
+    """What is trained: `draw` makes so many steps' rows. `is_full`: every weight learns, else LoRA, rank 16.
+
+    `shape` is that of the decoder, in the words of transformers.
+    """
 
     name: str
     what: str
@@ -50,6 +54,7 @@ class Workload:
     draw: Callable[[int], list[Row]]
     is_full: bool = False
     is_encoder: bool = False
+    shape: dict[str, Any] = field(default_factory=lambda: DECODER)
 
     def steps(self, count: int) -> list[list[Row]]:
         """The rows of each of so many optimizer steps."""

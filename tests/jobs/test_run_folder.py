@@ -8,8 +8,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import fettle.jobs.run as run
 from fettle.errors import DamagedFile
-from fettle.jobs.run import FINAL_STATES, STATES, RunFolder, new_run_name
+from fettle.jobs.run import FINAL_STATES, LESS_MEMORY, STATES, RunFolder, new_run_name
 
 FACTS = st.dictionaries(
     st.text(st.characters(exclude_categories=["Cs"]), min_size=1).filter(
@@ -100,3 +101,22 @@ def test_final_states_are_states() -> None:
     assert set(STATES) > FINAL_STATES
     assert "running" not in FINAL_STATES
     assert "paused" not in FINAL_STATES
+
+
+def test_what_a_resume_must_do_again_is_on_the_disk_before_the_run_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The line first, then the name of the file that holds it; other events may wait in memory."""
+    folder, synced = RunFolder(tmp_path), []
+
+    def note_file(path: Path) -> None:
+        synced.append((path.name, path.read_bytes().endswith(b'"max_tokens_per_call": 64}\n')))
+
+    monkeypatch.setattr(run, "sync_file", note_file)
+    monkeypatch.setattr(run, "sync_folder", lambda path: synced.append((path.name, True)))
+
+    folder.log("step", step=5)
+    assert synced == []
+    folder.log(LESS_MEMORY, step=5, max_tokens_per_call=64)
+    assert synced == [("events.jsonl", True), (tmp_path.name, True)]
+    assert folder.call_limits() == {5: 64}

@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy, softmax
-from torch.overrides import TorchFunctionMode
+from torch.nn.functional import cross_entropy
 from transformers import (
     AutoModelForCausalLM,
     AutoModelForMaskedLM,
@@ -39,6 +38,7 @@ from fettle.tokens.batch import batch_examples
 from fettle.tokens.example import Example, TokenReads
 from fettle.tokens.forest import make_batch
 from fettle.tokens.layout import Layout, lay_out
+from precision_kit import Lifted
 
 CPU = torch.device("cpu")
 VOCABULARY = 97
@@ -178,6 +178,11 @@ def read_as_learned(network: PreTrainedModel, inputs: ModelInputs) -> Tensor:
     return torch.tanh(logits_RV / head.softcap) * head.softcap if head.softcap else logits_RV
 
 
+def read_forest(network: PreTrainedModel, inputs: ModelInputs) -> Tensor:
+    """As objectives read, or the hidden states of an encoder."""
+    return read_as_learned(network, inputs) if plain_head(network) else read_hidden(network, inputs)
+
+
 def flatly(config: PretrainedConfig, dtype: torch.dtype, layout: Layout) -> Found:
     """All rows in one call. The two ways to read must agree; the gradient is taken through the one that learns."""
     network = open_family(config, dtype)
@@ -186,26 +191,6 @@ def flatly(config: PretrainedConfig, dtype: torch.dtype, layout: Layout) -> Foun
     with torch.no_grad():
         assert apart(read_logits(network, inputs), logits_RV) <= 1e-5
     return learn(network, logits_RV)
-
-
-class Lifted(TorchFunctionMode):
-    """Inside, what asks for float32 gets float64: in the softmax of eager attention alone, or wherever it is asked."""
-
-    def __init__(self, *, only_softmax: bool) -> None:
-        super().__init__()
-        self._only_softmax = only_softmax
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs = kwargs or {}
-        if not self._only_softmax or func is softmax:
-            func = Tensor.double if func is Tensor.float else func
-            args = tuple(_doubled(value) for value in args)
-            kwargs = {name: _doubled(value) for name, value in kwargs.items()}
-        return func(*args, **kwargs)
-
-
-def _doubled(value: Any) -> Any:
-    return torch.float64 if value is torch.float32 else value
 
 
 # Number format, which casts are lifted, and how far two ways to the same numbers may be apart. Norms, rotary angles and
@@ -256,6 +241,58 @@ def test_a_causal_family_equals_its_rows_one_at_a_time(
         wanted = remembered.setdefault((family, precision), plainly(config, dtype))
         found = flatly(config, dtype, layout)
     check(found, wanted, precision)
+
+
+@pytest.mark.parametrize("layout", ["tree", "packed"])
+@pytest.mark.parametrize("family", CAUSAL)
+def test_another_packing_is_the_same(family: str, layout: Layout) -> None:
+    """Other neighbours, other calls: three rows a call, from the last to the first."""
+    wanted = flatly(CAUSAL[family](), torch.float32, layout)
+    network = open_family(CAUSAL[family](), torch.float32)
+    edges = np.cumsum([0, *(len(row.reads) for row in ROWS)])
+    parts = [list(range(len(ROWS)))[::-1][first : first + 3] for first in range(0, len(ROWS), 3)]
+    found = []
+    for part in parts:
+        inputs = lay_out(make_batch([ROWS[number] for number in part], layout), layout, CPU)
+        found.append(read_forest(network, inputs))
+    places = torch.cat([torch.arange(edges[number], edges[number + 1]) for part in parts for number in part])
+    check(learn(network, torch.cat(found)[places.argsort()]), wanted, "float32")
+
+
+@pytest.mark.parametrize(
+    ("family", "layout"),
+    [*((family, layout) for family in CAUSAL for layout in ("tree", "packed")), *((name, "packed") for name in WHOLE)],
+)
+def test_other_tokens_in_one_row_change_no_bit_of_any_other_and_get_no_gradient_from_it(
+    family: str, layout: Layout
+) -> None:
+    is_causal = family in CAUSAL
+    network = open_family((CAUSAL if is_causal else WHOLE)[family](), torch.float32)
+    embedded: list[Tensor] = []
+    network.get_input_embeddings().register_forward_hook(lambda *given: embedded.append(given[-1]))
+    batch = make_batch(ROWS, layout)
+    parents = {node.parent for node in batch.nodes}
+    readers = {index: set(batch.reads.row[batch.reads.node == index]) for index in range(len(batch.nodes))}
+    ends = [index for index, rows in readers.items() if index not in parents and len(rows) == 1]
+    assert len(ends) >= 6
+    inputs = lay_out(batch, layout, CPU, is_causal=is_causal)
+    before = read_forest(network, inputs)
+    pull = torch.cos(torch.arange(before.numel()).view(before.shape))
+    for end in ends:
+        node = batch.nodes[end]
+        changed = replace(node, ids=4 + (node.ids - 3) % (VOCABULARY - 4))
+        nodes = (*batch.nodes[:end], changed, *batch.nodes[end + 1 :])
+        others = lay_out(replace(batch, nodes=nodes), layout, CPU, is_causal=is_causal)
+        own_T = (others.ids_BT != inputs.ids_BT)[0]
+        assert int(own_T.sum()) == len(node.ids)
+        with torch.no_grad():
+            after = read_forest(network, others)
+        is_others_R = torch.from_numpy(~np.isin(batch.reads.row, list(readers[end])))
+        assert torch.equal(after[is_others_R], before[is_others_R])
+        assert not torch.equal(after[~is_others_R], before[~is_others_R])
+        for is_read_R, reaches in ((is_others_R, False), (~is_others_R, True)):
+            [gradient] = torch.autograd.grad((before * pull)[is_read_R].sum(), embedded[0], retain_graph=True)
+            assert bool(gradient[0, own_T].any()) is reaches
 
 
 def test_a_head_that_does_more_than_one_product_projects_by_itself() -> None:

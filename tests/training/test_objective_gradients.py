@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -17,6 +19,7 @@ from fettle.tokens.example import Example, TokenReads
 from fettle.tokens.forest import make_batch, split_by_tokens
 from fettle.tokens.layout import Layout, lay_out
 from fettle.training.objective import NextToken
+from precision_kit import Lifted
 
 Gradients = dict[str, Tensor]
 
@@ -39,12 +42,19 @@ def ours(
     folder: Path, examples: list[Example], layout: str, dtype: torch.dtype, max_tokens: int = 4096
 ) -> tuple[float, Gradients]:
     """As the loop does it: sums of each call over the weight of the whole step."""
+    return in_calls(folder, examples, split_by_tokens(examples, max_tokens, layout), layout, dtype)
+
+
+def in_calls(
+    folder: Path, examples: list[Example], groups: list[list[int]], layout: str, dtype: torch.dtype
+) -> tuple[float, Gradients]:
+    """A call for each group of rows."""
     model = open_tiny(folder)
     model.network.to(dtype)
     objective = NextToken(layout)
     total = objective.weigh(examples)["next_token"]
     loss = 0.0
-    for group in split_by_tokens(examples, max_tokens, layout):
+    for group in groups:
         part = objective.sums(model, make_batch([examples[index] for index in group], layout))["next_token"] / total
         part.backward()
         loss += float(part.detach())
@@ -82,6 +92,33 @@ def test_loss_and_gradient_do_not_depend_on_the_calls_of_a_step(tiny_base: Path,
         loss, gradients = ours(tiny_base, examples, layout, torch.float64, most)
         assert loss == pytest.approx(wanted_loss, rel=1e-6)
         assert apart(gradients, wanted) <= 1e-6
+
+
+@pytest.mark.parametrize("layout", ["tree", "packed", "padded"])
+def test_one_call_of_32_rows_is_8_of_4_is_32_of_one(tiny_base: Path, layout: str) -> None:
+    """Rows of unlike lengths, half of which begin alike; in float64, without the models' own casts to float32."""
+    beginning = flat(random_rows(1, seed=20, longest=12))[0].ids
+    examples = flat(random_rows(32, seed=21, longest=40))
+    examples[::2] = [
+        replace(
+            row, ids=np.concatenate([beginning, row.ids]), reads=replace(row.reads, at=row.reads.at + len(beginning))
+        )
+        for row in examples[::2]
+    ]
+    assert len({row.num_tokens for row in examples}) > 16
+
+    with Lifted(only_softmax=False):
+        whole, *parted = [
+            in_calls(tiny_base, examples, groups, layout, torch.float64)
+            for size in (32, 4, 1)
+            for groups in [[list(range(first, first + size)) for first in range(0, 32, size)]]
+        ]
+        _, elsewhere = in_calls(tiny_base, examples, [list(range(32))], "padded", torch.float64)
+
+    for loss, gradients in parted:
+        assert loss == pytest.approx(whole[0], rel=1e-12)
+        assert apart(gradients, whole[1]) <= 1e-10
+    assert apart(whole[1], elsewhere) <= 1e-10
 
 
 def test_gradient_does_not_depend_on_the_order_of_rows(tiny_base: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 from training_kit import FixedRows, Memory, flat, make_job, open_tiny, random_rows
 from transformers import AutoModelForCausalLM, BertConfig
 
+from fettle.errors import NonFiniteLoss
 from fettle.generation.scoring import read_tokens
 from fettle.models.load import OpenModel
 from fettle.tokens.batch import batch_examples
@@ -29,6 +31,18 @@ def test_a_step_of_which_nothing_is_read_is_taken_all_the_same(tiny_base: Path, 
     stream = FixedRows([[SILENT, SILENT], [SILENT, *ROWS]])
     train(make_job(open_tiny(tiny_base), tmp_path, stream=stream, layout=layout, num_steps=2, watchers=[memory]))
     assert [step.learned_tokens for step in memory.steps] == [0, sum(row.num_learned for row in ROWS)]
+
+
+@pytest.mark.parametrize("layout", ["tree", "packed", "padded"])
+def test_a_bad_row_is_named_among_rows_of_which_nothing_is_read(
+    tiny_base: Path, tmp_path: Path, layout: Layout
+) -> None:
+    reads = ROWS[0].reads
+    bad = replace(ROWS[0], reads=replace(reads, weight=reads.weight * np.float32("nan")))
+    job = make_job(open_tiny(tiny_base), tmp_path, stream=FixedRows([[SILENT, ROWS[1], bad]]), layout=layout)
+    with pytest.raises(NonFiniteLoss) as caught:
+        train(job)
+    assert caught.value.where == bad.source
 
 
 def test_rows_of_which_nothing_is_read_are_looked_at_all_the_same(tiny_base: Path) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from fettle.errors import DamagedFile
-from fettle.storage.publish import publish_json
+from fettle.storage.publish import publish_json, sync_file, sync_folder
 
 STATES = ("queued", "running", "stopping", "paused", "done", "failed", "cancelled", "lost")
 FINAL_STATES = frozenset({"done", "failed", "cancelled"})
@@ -61,6 +61,8 @@ _BIRDS = [
 
 
 LESS_MEMORY = "less_memory"
+# What a resume must do again: the disk has to hold it before the run goes on.
+_DURABLE = frozenset({LESS_MEMORY})
 
 
 def new_run_name(taken: set[str]) -> str:
@@ -105,10 +107,14 @@ class RunFolder:
         """Append one event; a reader sees whole lines only."""
         self.path.mkdir(parents=True, exist_ok=True)
         line = json.dumps({"at": round(time.time(), 3), "event": kind, **facts}, ensure_ascii=False)
-        with (self.path / "events.jsonl").open("ab+") as stream:
+        path = self.path / "events.jsonl"
+        with path.open("ab+") as stream:
             stream.seek(max(0, stream.tell() - 1))
             is_torn = stream.read(1) not in (b"", b"\n")  # a crash cut the last line short
             stream.write(b"\n" * is_torn + line.encode() + b"\n")
+        if kind in _DURABLE:
+            sync_file(path)
+            sync_folder(self.path)
 
     def call_limits(self) -> dict[int, int]:
         """From which step on how many tokens were run at once, where memory ran out: what a resume must do again."""

@@ -100,12 +100,18 @@ def path_attention(
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     numbers = [scale, float(sliding_window or 0), float(softcap or 0.0), dropout, float(query.requires_grad)]
     if dropout > 0:
-        return _attend(query, key, value, _rule(sight, numbers, query, query.shape[1] // key.shape[1])), None
+        return _attend_with_noise(query, key, value, sight, numbers), None
     output, _ = torch.ops.fettle.path_attention(query, key, value, sight, numbers)
     return output, None
 
 
 AttentionInterface.register(ATTENTION_NAME, path_attention)
+
+
+# The compiler would make code anew for every forest, since its pieces are numbers of a list.
+@torch.compiler.disable  # type: ignore[untyped-decorator]
+def _attend_with_noise(query: Tensor, key: Tensor, value: Tensor, sight: Tensor, numbers: list[float]) -> Tensor:
+    return _attend(query, key, value, _rule(sight, numbers, query, query.shape[1] // key.shape[1]))
 
 
 @torch.library.custom_op("fettle::path_attention", mutates_args=())

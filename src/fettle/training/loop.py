@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -20,7 +21,7 @@ from fettle.errors import MemoryExhausted, NonFiniteLoss
 from fettle.models.layers import compile_layers, uncompiled
 from fettle.models.load import OpenModel
 from fettle.models.machine import is_out_of_memory
-from fettle.tokens.example import Example
+from fettle.tokens.example import Example, TokenReads
 from fettle.tokens.forest import make_batch, split_by_tokens
 from fettle.tokens.layout import Layout
 from fettle.training.checkpoint import Checkpoint, CheckpointStore, Progress
@@ -33,6 +34,15 @@ from fettle.training.schedule import learning_rate_at
 from fettle.training.stream import Stream
 
 Ending = Literal["done", "stopped_early", "paused"]
+
+# Rows by length, for each kind of call that layers are compiled for. Their sums are no width of any layer: the compiler
+# takes equal sizes for one. Padded calls come with a mask, without one, and with one row.
+_FLAT = [(83, 97, 101)]
+_COMPILED_FOR: dict[Layout, list[tuple[int, ...]]] = {
+    "tree": _FLAT,
+    "packed": _FLAT,
+    "padded": [(83, 97, 101), (101, 101, 101), (101,)],
+}
 
 
 @dataclass
@@ -86,7 +96,7 @@ def _train(job: TrainingJob, learner: Learner, start: Checkpoint | None) -> Outc
         optimizer.restore(start.optimizer)
         progress = start.progress
     if job.is_compiled:
-        compile_layers(job.model.network)
+        _compile(job, learner)
     elapsed_before, began = progress.seconds, time.monotonic()
     saved_step = progress.step if start is not None else -1
     while progress.step < job.num_steps and not progress.is_stopped_early:
@@ -103,6 +113,22 @@ def _train(job: TrainingJob, learner: Learner, start: Checkpoint | None) -> Outc
     if job.settings.keep == "best" and progress.best_step not in (-1, progress.step):
         learner.restore(job.store.load(progress.best_step).weights)
     return Outcome("stopped_early" if progress.is_stopped_early else "done", progress)
+
+
+def _compile(job: TrainingJob, learner: Learner) -> None:
+    """Compile on rows that are the same in every process of a run.
+
+    Code may depend on the lengths that it is first made for. A run that is gone on with meets others first, and would
+    end with other bits.
+    """
+    compile_layers(job.model.network)
+    job.model.network.train()
+    for lengths in _COMPILED_FOR[job.layout]:
+        ids = [np.zeros(min(length, job.model.context_length), np.int64) for length in lengths]
+        rows = [Example(each, TokenReads.of([len(each) - 1], [0], [1.0])) for each in ids]
+        sums = job.objective.sums(job.model, make_batch(rows, job.layout))
+        torch.stack(list(sums.values())).sum().backward()  # type: ignore[no-untyped-call]
+    learner.forget_gradients()
 
 
 def _take_step(
@@ -188,7 +214,8 @@ def _refuse_loss(job: TrainingJob, examples: Sequence[Example]) -> None:
         bad = [
             example.source
             for example in examples
-            if not all(
+            if len(example.reads)
+            and not all(
                 torch.isfinite(v) for v in job.objective.sums(job.model, make_batch([example], job.layout)).values()
             )
         ]
