@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 # The hub client reads this once, when it is imported.
@@ -40,6 +41,24 @@ def _one_thread() -> None:
     import torch
 
     torch.set_num_threads(1)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """How long runs are killed: `pytest tests/journeys/test_killed_and_resumed.py --kills 50 --compiled -s`."""
+    parser.addoption("--kills", type=int, default=5, help="how often runs are killed at random instants")
+    parser.addoption("--compiled", action="store_true", help="kill runs whose layers are compiled")
+
+
+@pytest.fixture
+def never_compiled() -> Iterator[None]:
+    """What one test compiled is forgotten before another one."""
+    import torch
+
+    limit = torch._dynamo.config.recompile_limit
+    torch.compiler.reset()
+    yield
+    torch.compiler.reset()
+    torch._dynamo.config.recompile_limit = limit
 
 
 def write_tiny_base(folder: Path, *, seed: int = 0, template: str | None = CHAT_TEMPLATE, **shape: int) -> Path:

@@ -19,9 +19,9 @@ class Lifted(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        if func is Tensor.backward and not kwargs:  # it would leave this mode, and with it what is lifted
+        if func is Tensor.backward:  # by itself it would leave this mode, and gradients would be rounded
             with self:
-                return torch.autograd.backward(*args)
+                return torch.autograd.backward(*args, kwargs.pop("gradient"), **kwargs)
         if not self._only_softmax or func is softmax:
             func = Tensor.double if func is Tensor.float else func
             args = tuple(_doubled(value) for value in args)

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 from journey_kit import write_intents
+from safetensors.numpy import load_file
 
 from fettle.app.examples import import_data, split_data
 from fettle.app.planning import resolve_plan
@@ -26,7 +31,7 @@ PLAN = (
     "data=intents",
     "training.epochs=40",
     "training.rows_per_step=8",
-    "training.evaluate_every_steps=20",
+    "training.evaluate_every_steps=10",
     "training.dropout=0.1",
     "training.keep=last",
     "adapter.dropout=0.1",
@@ -34,7 +39,7 @@ PLAN = (
     "seed=3",
 )
 ADAPTER = Path("adapter") / "adapter_model.safetensors"
-_DEADLINE_SECONDS = 60
+_DEADLINE_SECONDS = 600
 
 
 @pytest.fixture(scope="module")
@@ -49,12 +54,25 @@ def unbroken(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple
     return workspace, sha256_of_file(workspace.bundles / "whole" / ADAPTER)
 
 
+def hash_of_tensors(path: Path) -> str:
+    """SHA-256 over the names and bytes of all tensors in a file."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(load_file(path).items()):
+        digest.update(name.encode() + tensor.tobytes())
+    return digest.hexdigest()
+
+
 def launch(workspace: Workspace, *words: str) -> subprocess.Popen[str]:
     """The command as people type it, on one core."""
     core = min(os.sched_getaffinity(0))
     return subprocess.Popen(
         [str(FETTLE), *words],
-        env={**os.environ, "FETTLE_HOME": str(workspace.root), "OMP_NUM_THREADS": "1"},
+        env={
+            **os.environ,
+            "FETTLE_HOME": str(workspace.root),
+            "OMP_NUM_THREADS": "1",
+            "TORCHINDUCTOR_CACHE_DIR": str(workspace.root / "compiled"),
+        },
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -62,12 +80,12 @@ def launch(workspace: Workspace, *words: str) -> subprocess.Popen[str]:
     )
 
 
-def wait_for(workspace: Workspace, run: str, event: str, process: subprocess.Popen[str]) -> None:
-    """Until the run's log tells of such an event."""
+def wait_for(workspace: Workspace, run: str, event: str, process: subprocess.Popen[str], times: int = 1) -> None:
+    """Until the run's log tells of such an event, so many times."""
     path = workspace.runs / run / "events.jsonl"
     deadline = time.monotonic() + _DEADLINE_SECONDS
     while time.monotonic() < deadline:
-        if path.exists() and f'"event": "{event}"' in path.read_text():
+        if path.exists() and path.read_text().count(f'"event": "{event}"') >= times:
             return
         assert process.poll() is None, process.communicate()
         time.sleep(0.005)
@@ -128,3 +146,54 @@ def test_killed_it_goes_on_from_its_last_checkpoint_and_ends_with_the_same_adapt
         for run in ("whole", "killed")
     )
     assert whole == killed
+
+
+@dataclass
+class Deaths:
+    """How many kills are wanted within the `seconds` that a run takes; how many were had, and how many while saving."""
+
+    wanted: int
+    seconds: float
+    had: int = 0
+    while_saving: int = 0
+    chance: random.Random = field(default_factory=lambda: random.Random(0))
+
+
+def live_and_die(workspace: Workspace, run: str, words: Sequence[str], deaths: Deaths) -> None:
+    """One run, killed at random instants and gone on with until it is done; once no more kills are wanted, in peace."""
+    lives, is_done = 0, False
+    while not is_done:
+        process = launch(workspace, "train", *(("--resume", run) if lives else (*words, "--name", run)))
+        lives += 1
+        wait_for(workspace, run, "started", process, lives)
+        is_left_alone = deaths.had >= deaths.wanted
+        try:
+            life = _DEADLINE_SECONDS if is_left_alone else deaths.chance.uniform(0, deaths.seconds)
+            _, err = process.communicate(timeout=life)
+            assert process.returncode == 0, err
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
+            deaths.had += 1
+            deaths.while_saving += any((workspace.runs / run / "checkpoints").glob(".*.partial"))
+        is_done = workspace.catalogue.find_run(run).state == "done"
+
+
+def test_killed_at_random_instants_it_ends_with_the_same_tensors(
+    unbroken: tuple[Workspace, str], tiny_base: Path, pytestconfig: pytest.Config
+) -> None:
+    workspace, _ = unbroken
+    words, whole = [*PLAN, f"base={tiny_base}"], "whole"
+    if pytestconfig.getoption("compiled"):
+        words, whole = [*words, "training.compile=on"], "compiled"
+        live_and_die(workspace, whole, words, Deaths(0, 0))
+        assert json.loads((workspace.runs / whole / "plan.json").read_text())["machine"]["is_compiled"]
+    wanted = hash_of_tensors(workspace.bundles / whole / ADAPTER)
+    moments = [float(event["at"]) for event in events_of(workspace, whole)]
+    deaths = Deaths(pytestconfig.getoption("kills"), moments[-1] - moments[0])
+    runs = []
+    while deaths.had < deaths.wanted:
+        runs.append(f"torn-{len(runs)}")
+        live_and_die(workspace, runs[-1], words, deaths)
+        assert hash_of_tensors(workspace.bundles / runs[-1] / ADAPTER) == wanted
+        sys.stdout.write(f"\n{len(runs)} runs, {deaths.had} kills, {deaths.while_saving} while saving: {wanted[:16]}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -19,18 +18,11 @@ from fettle.tokens.layout import lay_out
 from fettle.training.losses import LossShape, summed_cross_entropy
 
 # The compiler uses what torch has deprecated, and looks at the gradients of tensors that have none to know them.
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore:The .grad attribute:UserWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore:The .grad attribute:UserWarning"),
+    pytest.mark.usefixtures("never_compiled"),
+]
 CPU = torch.device("cpu")
-
-
-@pytest.fixture(autouse=True)
-def _as_if_never_compiled() -> Iterator[None]:
-    """What one test compiled is forgotten before another one."""
-    limit = torch._dynamo.config.recompile_limit
-    torch.compiler.reset()
-    yield
-    torch.compiler.reset()
-    torch._dynamo.config.recompile_limit = limit
 
 
 def rows(seed: int, count: int, longest: int) -> list[Example]:

@@ -35,12 +35,12 @@ from fettle.training.stream import Stream
 
 Ending = Literal["done", "stopped_early", "paused"]
 
-# Rows by length, for each kind of call that layers are compiled for. Their sums are no width of any layer: the compiler
-# takes equal sizes for one. Padded calls come with a mask, without one, and with one row.
-_FLAT = [(83, 97, 101)]
+# Rows by length, each read once, for each kind of call that layers are compiled for. Their sums are no width of any
+# layer: the compiler takes equal sizes for one. It makes code of its own where there is one row or one read, and where
+# padded rows need no mask.
 _COMPILED_FOR: dict[Layout, list[tuple[int, ...]]] = {
-    "tree": _FLAT,
-    "packed": _FLAT,
+    "tree": [(83, 97, 101), (101,)],
+    "packed": [(83, 97, 101), (101,)],
     "padded": [(83, 97, 101), (101, 101, 101), (101,)],
 }
 
