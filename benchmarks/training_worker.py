@@ -215,7 +215,8 @@ def peer_tokenizer() -> Any:
 def run_trl(workload: Workload, steps: list[list[Row]], options: dict[str, Any]) -> tuple[Any, ...]:
     """TRL's SFTTrainer, on the same ids and labels. `options`: see `benchmarks.training.GRID`.
 
-    `exact`: with the adapters that fettle begins with, and losses as they are computed, not as they are logged.
+    `exact`: with the adapters that fettle begins with, and losses as they are computed, not as they are logged. In
+    float64 the loss is torch's: the gradient of TRL's own is made in float32.
     """
     import torch
     from peft import LoraConfig
@@ -237,6 +238,10 @@ def run_trl(workload: Workload, steps: list[list[Row]], options: dict[str, Any])
 
     computed: list[float] = []
 
+    def torch_loss(outputs: Any, labels: Any, num_items_in_batch: Any) -> Any:
+        logits, expected = outputs.logits[:, :-1].flatten(0, 1), labels[:, 1:].flatten()
+        return torch.nn.functional.cross_entropy(logits, expected, reduction="sum") / num_items_in_batch
+
     class Recorder(SFTTrainer):
         def compute_loss(self, *words: Any, **named: Any) -> Any:
             loss = super().compute_loss(*words, **named)
@@ -257,6 +262,7 @@ def run_trl(workload: Workload, steps: list[list[Row]], options: dict[str, Any])
             processing_class=peer_tokenizer(),
             callbacks=[clock],
             peft_config=peft,
+            compute_loss_func=torch_loss if options.get("exact") and options["dtype"] == "float64" else None,
         )
         trainer.train()
     losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]

@@ -11,7 +11,10 @@ from torch.overrides import TorchFunctionMode
 
 
 class Lifted(TorchFunctionMode):
-    """Inside, what asks for float32 gets float64: in the softmax of eager attention alone, or wherever it is asked."""
+    """Inside, what asks for float32 gets float64: in the softmax of eager attention alone, or wherever it is asked.
+
+    Backward passes written in Python are out of reach: autograd runs them outside.
+    """
 
     def __init__(self, *, only_softmax: bool) -> None:
         super().__init__()
@@ -19,9 +22,6 @@ class Lifted(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        if func is Tensor.backward:  # by itself it would leave this mode, and gradients would be rounded
-            with self:
-                return torch.autograd.backward(*args, kwargs.pop("gradient"), **kwargs)
         if not self._only_softmax or func is softmax:
             func = Tensor.double if func is Tensor.float else func
             args = tuple(_doubled(value) for value in args)
