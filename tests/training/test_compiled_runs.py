@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -30,8 +31,9 @@ def rows(*lengths: int) -> list[Example]:
     return [Example(draw.integers(10, 300, length), read) for length, read in zip(lengths, reads, strict=True)]
 
 
-# Calls as long as a layer is wide look to the compiler as if they always were.
-STEPS = [rows(WIDTH), rows(9, 30, 61), rows(WIDTH_OF_A_HEAD), rows(3), rows(2, 5, 11, 40)]
+# Calls as long as a layer is wide look to the compiler as if they always were, and so do those that are all read.
+ALL_READ = [replace(row, reads=TokenReads.of(list(range(50)), [7] * 50, [1.0] * 50)) for row in rows(50)]
+STEPS = [rows(WIDTH), rows(9, 30, 61), rows(WIDTH_OF_A_HEAD), ALL_READ, rows(2, 5, 11, 40)]
 
 
 @pytest.mark.parametrize(("layout", "dropout"), [("tree", 0.0), ("packed", 0.1)])
