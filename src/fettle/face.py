@@ -18,13 +18,22 @@ from fettle.storage.workspace import open_workspace
 
 
 def import_data(
-    *files: str | Path, name: str, task: str | None = None, columns: Mapping[str, str] | None = None
+    *files: str | Path,
+    name: str,
+    task: str | None = None,
+    columns: Mapping[str, str] | None = None,
+    whole_files: bool = False,
 ) -> ImportResult:
-    """Read files into a new version of the dataset `name`; `columns` maps columns to fields.
+    """Read files and folders into a new version of the dataset `name`; `columns` maps columns to fields.
+
+    With `whole_files` every text file is one document, not each block between blank lines.
 
     Raises `RequestError` where no row can be used, with every fault.
     """
-    return examples.import_data(open_workspace(), [Path(file) for file in files], name, task, columns)
+    paths = [Path(file) for file in files]
+    if whole_files:
+        return examples.import_documents(open_workspace(), paths, name)
+    return examples.import_data(open_workspace(), paths, name, task, columns)
 
 
 def split_data(version: str, *, validation: float = 0.1, test: float = 0.2) -> StoredVersion:

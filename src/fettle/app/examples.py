@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from fettle.data.folders import FoundFiles, find_files
 from fettle.data.importing import Imported, import_files
 from fettle.data.records import Row
 from fettle.data.split import Shares, split_rows
@@ -30,6 +31,7 @@ class ImportResult:
     imported: Imported
     quarantine: Path | None
     num_known: int
+    passed_over: tuple[Path, ...] = ()
 
     def as_json(self) -> dict[str, object]:
         """The result in the words of the terminal contract."""
@@ -44,6 +46,7 @@ class ImportResult:
             "duplicates": self.imported.duplicates,
             "conflicts": self.imported.conflicts,
             "already_there": self.num_known,
+            "passed_over": [str(path) for path in self.passed_over],
             "quarantine": str(self.quarantine) if self.quarantine else None,
         }
 
@@ -55,20 +58,36 @@ def import_data(
     task: str | None = None,
     column_map: Mapping[str, str] | None = None,
 ) -> ImportResult:
-    """Read files into a new version of the dataset `name`; its latest state, if it has one, is the parent.
+    """Read files and folders into a new version of the dataset `name`; its latest state, if any, is the parent.
 
     Refused rows go to a quarantine folder beside the version, in a form that can be mended and imported again.
     """
+    _check_dataset_name(name)
+    found = find_files(files)
+    return _keep(workspace, name, found, import_files(found.files, column_map or {}, task))
+
+
+def import_documents(workspace: Workspace, files: Sequence[Path], name: str) -> ImportResult:
+    """The same for plain documents, where every text file is one document and not each block between blank lines."""
+    _check_dataset_name(name)
+    found = find_files(files)
+    return _keep(workspace, name, found, import_files(found.files, {}, "text", is_whole=True))
+
+
+def _check_dataset_name(name: str) -> None:
     named = parse_version_name(name)
     if named.part or named.prefix:
         raise RequestError(f"{name!r} names a state, not a dataset", where="--name", expected=named.name)
-    imported = import_files(files, column_map or {}, task)
+
+
+def _keep(workspace: Workspace, name: str, found: FoundFiles, imported: Imported) -> ImportResult:
+    """Store what was read as a version, and what was refused in quarantine."""
     parent = _latest(workspace, name)
     before = read_version(workspace, parent) if parent else []
     known = {row.content_key for row in before}
     rows = [*before, *imported.rows]
     report: dict[str, object] = {
-        "files": [str(file) for file in files],
+        "files": [str(file) for file in found.files],
         "rows_read": imported.rows_read,
         "rows_kept": len(imported.rows),
         "rows_refused": len(imported.refused),
@@ -80,7 +99,8 @@ def import_data(
         quarantine = workspace.quarantine(name, version.content_hash)
         for file_name, content in imported.quarantine_files().items():
             publish_bytes(quarantine / file_name, content)
-    return ImportResult(version, imported, quarantine, sum(row.content_key in known for row in imported.rows))
+    num_known = sum(row.content_key in known for row in imported.rows)
+    return ImportResult(version, imported, quarantine, num_known, tuple(found.passed_over))
 
 
 def split_data(workspace: Workspace, reference: str, shares: Shares) -> StoredVersion:

@@ -9,7 +9,7 @@ import msgspec
 import typer
 from rich.markup import escape
 
-from fettle.app.examples import import_data, list_data, load_rows, split_data
+from fettle.app.examples import ImportResult, import_data, import_documents, list_data, load_rows, split_data
 from fettle.cli.command import JSON, OUT, new_app, print_json, run_app
 from fettle.cli.show import show_faults
 from fettle.data.records import input_text
@@ -28,12 +28,15 @@ def run(name: str, words: list[str]) -> int:
 @app.command("import")
 def import_command(
     files: list[Path] = typer.Argument(
-        ..., help="Files: JSON Lines, CSV, TSV, .xlsx, plain text, lines of label and text."
+        ..., help="Files or folders: JSON Lines, CSV, TSV, .xlsx, plain text, lines of label and text."
     ),
     name: str = typer.Option(..., "--name", help="Dataset to make, or to add to."),
     task: str = typer.Option(None, "--task", help="chat, classify or text, where the columns leave it open."),
     maps: list[str] = typer.Option(
         [], "--map", help="COLUMN=FIELD; FIELD is text, label, prompt, completion, messages or -."
+    ),
+    whole_files: bool = typer.Option(
+        False, "--whole-files", help="A text file is one document, not each block between blank lines."
     ),
     json: bool = JSON,
 ) -> None:
@@ -42,16 +45,43 @@ def import_command(
     \b
     fettle data import tickets.csv --name tickets
     fettle data import mail.xlsx --name mail --map Betreff=text --map Art=label
+    fettle data import ./essays --name essays --whole-files
     fettle data import .fettle/datasets/mail/…/quarantine/mail.csv --name mail --map Betreff=text --map Art=label
     """
-    result = import_data(open_workspace(), files, name, task, dict(pair(word) for word in maps))
+    if whole_files:
+        if maps or task not in (None, "text"):
+            raise RequestError(
+                "whole files are plain documents: they have no columns to map, and no other task",
+                where="--whole-files",
+                expected="neither --map nor another --task than text",
+            )
+        result = import_documents(open_workspace(), files, name)
+    else:
+        result = import_data(open_workspace(), files, name, task, dict(pair(word) for word in maps))
     if json:
         print_json(result.as_json())
         return
-    for file, recognised in result.imported.recognised:
-        OUT.print(f"{escape(file)}: {escape(recognised.why)}", highlight=False)
-    show_faults([refusal.fault for refusal in result.imported.refused])
+    show_import(result)
+
+
+def show_import(result: ImportResult) -> None:
+    """What an import did, for people: how files were read, what was refused, what is odd."""
     imported = result.imported
+    by_reason: dict[str, list[str]] = {}
+    for file, recognised in imported.recognised:
+        by_reason.setdefault(recognised.why, []).append(file)
+    for why, read in by_reason.items():
+        named = read[0] if len(read) == 1 else f"{len(read):,} files ({read[0]}, …)"
+        OUT.print(f"{escape(named)}: {escape(why)}", highlight=False)
+    if result.passed_over:
+        names = ", ".join(path.name for path in result.passed_over[:3])
+        rest = ", …" if len(result.passed_over) > 3 else ""
+        OUT.print(
+            f"note: {len(result.passed_over)} files are empty or no text and were passed over: {names}{rest}",
+            style="yellow",
+            markup=False,
+        )
+    show_faults([refusal.fault for refusal in imported.refused])
     OUT.print(
         f"[bold]{result.version.label}[/]: {imported.rows_read} rows read, {len(imported.rows)} kept, "
         f"{len(imported.refused)} refused; the dataset now holds {result.version.num_rows}",

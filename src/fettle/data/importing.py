@@ -74,13 +74,17 @@ def import_files(
     column_map: Mapping[str, str],
     task: str | None,
     progress: Callable[[int], None] | None = None,
+    *,
+    is_whole: bool = False,
 ) -> Imported:
     """Read files into rows of one task. `progress` is told the rows read so far, now and then and at the end.
+
+    With `is_whole` each plain text is one document, not each block between blank lines.
 
     One file that is bad as a whole raises its own error; among several, all such are collected into one
     `RequestError`, and nothing is imported. That no row at all is left is an error too, with every fault.
     """
-    recognised = _recognise_all(paths, column_map, task)
+    recognised = _recognise_all(paths, column_map, task, is_whole)
     rows: list[Row] = []
     refused: list[Refusal] = []
     broken: list[FettleError] = []
@@ -140,7 +144,7 @@ def count_repeats(rows: Iterable[Row]) -> tuple[int, int]:
 
 
 def _recognise_all(
-    paths: Sequence[Path], column_map: Mapping[str, str], task: str | None
+    paths: Sequence[Path], column_map: Mapping[str, str], task: str | None, is_whole: bool
 ) -> list[tuple[str, Recognised]]:
     if not paths:
         raise RequestError("no file is named", expected="at least one file", attempt="fettle data import FILE --name N")
@@ -152,7 +156,7 @@ def _recognise_all(
             if path.resolve() in seen:
                 raise RequestError("the file is named twice", where=str(path), expected="each file once")
             seen.add(path.resolve())
-            recognised.append((str(path), recognise(path, column_map, task)))
+            recognised.append((str(path), recognise(path, column_map, task, is_whole=is_whole)))
         except RequestError as error:
             broken.append(error)
     _raise_all([str(path) for path in paths], broken)

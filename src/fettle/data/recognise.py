@@ -94,11 +94,16 @@ class _Reading:
     doubtful: Mapping[str, Sequence[str]]
 
 
-def recognise(path: Path, column_map: Mapping[str, str], task: str | None = None) -> Recognised:
-    """Find container, dialect and columns of one file. `column_map` leads from column to field, or to "-" (drop it)."""
+def recognise(
+    path: Path, column_map: Mapping[str, str], task: str | None = None, *, is_whole: bool = False
+) -> Recognised:
+    """Find container, dialect and columns of one file. `column_map` leads from column to field, or to "-" (drop it).
+
+    With `is_whole` a plain text is one document, whatever stands in it.
+    """
     _check_fields(column_map, task)
     sample = take_sample(path)
-    looks = [_look(path, container, evidence) for container, evidence in candidates(sample)]
+    looks = [_look(path, container, evidence) for container, evidence in candidates(sample, is_whole)]
     if not looks:
         raise RequestError("the form of the file is not recognised", where=str(path), expected=FORMS)
     for look in looks:

@@ -1,4 +1,4 @@
-"""Plain text: every block of lines between blank lines is one document, and it starts at its first line."""
+"""Plain text: every block of lines between blank lines is one document, or the whole file is one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _STRUCTURED_SUFFIXES = (".csv", ".tsv", ".tab", ".json", ".jsonl", ".ndjson", ".
 
 
 class PlainTextFile:
-    """A .txt or .md file, or any other that is text and nothing else."""
+    """A .txt or .md file, or any other that is text and nothing else; each document starts at its first line."""
 
     name = "plain_text"
 
@@ -42,6 +42,34 @@ class PlainTextFile:
 
     def quarantine_form(self, path: Path) -> QuarantineForm:
         return QuarantineForm(".txt", separator=b"\n\n")
+
+
+class WholeTextFile:
+    """The same files, each of them one document: what stands between blank lines belongs together."""
+
+    name = "whole_text"
+
+    def recognise(self, sample: Sample) -> str | None:
+        if sample.suffix in _STRUCTURED_SUFFIXES:
+            return None
+        return "plain text, the whole file a document"
+
+    def read(self, path: Path) -> Iterator[RawRow | RefusedRow]:
+        lines: list[bytes] = []
+        start, size_bytes = 0, 0
+        for number, line in physical_lines(path):
+            if not lines and not line.strip():
+                continue
+            start = start or number
+            # Beyond the limit the file is refused anyway, and its end is all that matters.
+            if size_bytes <= MAX_ROW_BYTES:
+                lines.append(line)
+                size_bytes += len(line)
+        if lines:
+            yield _document(path, start, b"".join(lines))
+
+    def quarantine_form(self, path: Path) -> QuarantineForm:
+        return QuarantineForm(".txt")
 
 
 def _document(path: Path, line: int, block: bytes) -> RawRow | RefusedRow:

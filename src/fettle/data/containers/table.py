@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from fettle.data.containers.delimited import SUFFIXES, Delimited
 from fettle.data.containers.json_lines import JsonLines
 from fettle.data.containers.label_lines import LabelLines
-from fettle.data.containers.plain_text import PlainTextFile
+from fettle.data.containers.plain_text import PlainTextFile, WholeTextFile
 from fettle.data.containers.protocol import Container, Sample
 from fettle.data.containers.spreadsheet import Spreadsheet
 
@@ -35,8 +35,8 @@ CONTAINERS: dict[str, Entry] = {
 }
 
 
-def candidates(sample: Sample) -> list[tuple[Container, str]]:
-    """The containers that a file may be, likeliest first, each with its evidence.
+def candidates(sample: Sample, is_whole: bool = False) -> list[tuple[Container, str]]:
+    """The containers that a file may be, likeliest first, each with its evidence. `is_whole`: a text is one document.
 
     >>> from pathlib import Path
     >>> head = b'{"text": "a"}'
@@ -44,6 +44,9 @@ def candidates(sample: Sample) -> list[tuple[Container, str]]:
     ['json_lines']
     """
     found: list[tuple[Container, str]] = []
+    whole = WholeTextFile()
+    if is_whole and (evidence := whole.recognise(sample)) is not None:
+        return [(whole, evidence)]
     for entry in CONTAINERS.values():
         container = entry.factory()
         evidence = container.recognise(sample)
