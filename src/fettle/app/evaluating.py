@@ -22,7 +22,7 @@ from fettle.artifacts.bundle import REPORTS, Bundle, write_card
 from fettle.data.records import Row
 from fettle.data.split import shared_inputs
 from fettle.errors import RequestError
-from fettle.evaluation.metrics import accuracy_hits
+from fettle.evaluation.metrics import accuracy_hits, bits_per_byte
 from fettle.evaluation.report import Outcome, Report, encode_report
 from fettle.evaluation.scorer import score
 from fettle.generation.answer import Answerer
@@ -38,8 +38,11 @@ from fettle.storage.workspace import Workspace
 from fettle.tasks.table import open_task
 from fettle.tasks.task import Task
 from fettle.tokens.encoder import Encoder
-from fettle.tokens.template import cut_example
+from fettle.tokens.example import Example
+from fettle.tokens.length import fit_example
 
+BITS_PER_BYTE = "bits_per_byte"
+MOST_HELD_OUT_TOKENS = 2**18
 _MOST_ANSWERED_ROWS = 200
 
 OnProgress = Callable[[str, int, int], None]
@@ -63,6 +66,15 @@ class Asker:
     def answerer(self, model: OpenModel) -> Answerer | None:
         """How this model answers; None where the task asks nothing."""
         return self.task.answerer(model.tokenizer, self.settings.decoding, self.labels, self.dtype)
+
+
+@dataclass
+class _RowLoss:
+    """Summed loss (nats), learned weight and bytes of one row."""
+
+    loss: float = 0.0
+    weight: float = 0.0
+    num_bytes: int = 0
 
 
 def asker_for(bundle: Bundle) -> Asker:
@@ -124,11 +136,19 @@ def evaluate(
 
 
 class HeldOut:
-    """Loss (nats a token) and the share of tokens that were the likeliest; for labels the accuracy of the answers."""
+    """Loss (nats a token) and the share of tokens that were the likeliest; for labels the accuracy of the answers.
+
+    For plain text the loss is told in bits for each byte as well. Of many rows some are looked at, evenly over the
+    file, so that a look takes a small part of the time between two.
+    """
 
     def __init__(self, prepared: Prepared, decoding: DecodingSettings, dtype: torch.dtype) -> None:
         self._dtype = dtype
-        self._examples = [example for _, examples in prepared.held_out for example in examples]
+        examples = [example for _, examples in prepared.held_out for example in examples]
+        self._examples = examples[:: math.ceil(sum(one.num_tokens for one in examples) / MOST_HELD_OUT_TOKENS)]
+        self._bytes_of_tokens = None
+        if BITS_PER_BYTE in prepared.task.metrics:
+            self._bytes_of_tokens = prepared.tokenizer.bytes_of_tokens
         self._answerer = None
         if prepared.labels:
             self._answerer = prepared.task.answerer(prepared.tokenizer, decoding, prepared.labels, dtype)
@@ -140,7 +160,11 @@ class HeldOut:
 
     def measures(self, metric: str) -> bool:
         """Whether `measure` gives a score of that name."""
-        return metric in ("loss", "token_accuracy") or (metric == "accuracy" and self._answerer is not None)
+        return (
+            metric in ("loss", "token_accuracy")
+            or (metric == "accuracy" and self._answerer is not None)
+            or (metric == BITS_PER_BYTE and self._bytes_of_tokens is not None)
+        )
 
     def measure(self, model: OpenModel) -> dict[str, float]:
         """The scores, by name."""
@@ -150,6 +174,9 @@ class HeldOut:
         loss = -sum(float(one.log_probabilities.astype("f8") @ example.reads.weight) for example, one in pairs)
         hits = sum(float(one.is_likeliest @ example.reads.weight) for example, one in pairs)
         scores = {"loss": loss / weight, "token_accuracy": hits / weight}
+        if self._bytes_of_tokens is not None:
+            num_bytes = sum(example.num_bytes(self._bytes_of_tokens) for example in self._examples)
+            scores[BITS_PER_BYTE] = bits_per_byte(loss, num_bytes)
         if self._answerer is not None:
             answers = self._answerer.answers(model, self._prompts)
             right = accuracy_hits(self._expected, [answer.text for answer in answers])
@@ -197,6 +224,7 @@ def _base_outcomes(
         "base": source.as_json(),
         "task": asker.task.name,
         "labels": asker.labels,
+        "metrics": asker.task.metrics,
         "prompt": settings["prompt"],
         "decoding": settings["decoding"],
         "max_length": asker.max_length,
@@ -227,8 +255,8 @@ def _outcomes(
     answerer = asker.answerer(model)
     if answerer is None:
         return [
-            Outcome(f"{row.file}:{row.line}", "", "", loss, weight)
-            for row, (loss, weight) in zip(rows, losses, strict=True)
+            Outcome(f"{row.file}:{row.line}", "", "", one.loss, one.weight, num_bytes=one.num_bytes)
+            for row, one in zip(rows, losses, strict=True)
         ]
     room = max(1, asker.max_length - 1)
     prompts = [encoder.prompt(row.record)[-room:] for row in rows]
@@ -238,30 +266,31 @@ def _outcomes(
             source=f"{row.file}:{row.line}",
             expected=encoder.expected(row.record),
             answer=answer.text,
-            loss=loss,
-            weight=weight,
+            loss=one.loss,
+            weight=one.weight,
             probability=answer.probabilities.get(answer.text, 0.0),
             is_complete=answer.is_complete,
+            num_bytes=one.num_bytes,
         )
-        for row, answer, (loss, weight) in zip(rows, answers, losses, strict=True)
+        for row, answer, one in zip(rows, answers, losses, strict=True)
     ]
 
 
-def _losses(model: OpenModel, asker: Asker, encoder: Encoder, rows: Sequence[Row]) -> list[tuple[float, float]]:
-    """Summed loss (nats) and learned weight of each row; rows over the length are cut as in training."""
-    examples = []
-    owner = []
+def _losses(model: OpenModel, asker: Asker, encoder: Encoder, rows: Sequence[Row]) -> list[_RowLoss]:
+    """The loss of each row; rows over the length are cut or split as in training."""
+    examples: list[Example] = []
+    owner: list[int] = []
     for place, row in enumerate(rows):
         for whole in encoder.examples(row.record, f"{row.file}:{row.line}"):
-            example = cut_example(whole, asker.max_length)
-            if example is not None:
-                examples.append(example)
-                owner.append(place)
-    totals = [[0.0, 0.0] for _ in rows]
+            parts = fit_example(whole, asker.max_length, asker.settings.prompt.too_long)
+            examples += parts
+            owner += [place] * len(parts)
+    found = [_RowLoss() for _ in rows]
     for place, example, read in zip(owner, examples, read_tokens(model, examples, asker.dtype), strict=True):
-        totals[place][0] -= float(read.log_probabilities.astype("f8") @ example.reads.weight)
-        totals[place][1] += example.learned_weight
-    return [(loss, weight) for loss, weight in totals]
+        found[place].loss -= float(read.log_probabilities.astype("f8") @ example.reads.weight)
+        found[place].weight += example.learned_weight
+        found[place].num_bytes += example.num_bytes(model.tokenizer.bytes_of_tokens)
+    return found
 
 
 def _store(bundle: Bundle, report: Report) -> None:

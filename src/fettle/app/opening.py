@@ -1,22 +1,28 @@
 """Models opened for a purpose: the base that a plan names, and a bundle with the base it stands on.
 
 An earlier bundle may be a base: its own base is opened first and its adapter folded in. What a base is made of is
-written down as plain data and checked when it is opened again.
+written down as plain data and checked when it is opened again. Where there is no base, one is made from the rows:
+files without weights, kept in the workspace under the hash of what they were made from.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from fettle.app.listing import find_bundle
-from fettle.artifacts.bundle import ADAPTER, MANIFEST, MODEL, Bundle
-from fettle.errors import IncompatibleModel, MissingFile, UnknownName
+from fettle.app.listing import find_bundle, find_made_base
+from fettle.artifacts.bundle import ADAPTER, BASE, MANIFEST, MODEL, Bundle
+from fettle.data.records import Row, texts_of
+from fettle.errors import IncompatibleModel, MissingFile, UnknownName, UnsoundPlan
 from fettle.models.base import find_base, fingerprint
+from fettle.models.config import NEW_BASE, ShapeSettings
+from fettle.models.fresh.base import base_key, make_fresh_base
 from fettle.models.load import OpenModel, merge_adapter, open_model, read_adapter
 from fettle.models.machine import choose_device
+from fettle.storage.publish import write_file
+from fettle.storage.sealed import is_whole, write_sealed
 from fettle.storage.workspace import Workspace
 
 
@@ -46,7 +52,10 @@ class BaseSource:
 
 
 def locate_base(workspace: Workspace, reference: str, seed: int) -> BaseSource:
-    """Find what `base=` names: an earlier bundle first, then all that the models room knows."""
+    """Find what `base=` names: a base that was made, an earlier bundle, then all that the models room knows."""
+    made = find_made_base(workspace, reference)
+    if made is not None:
+        return _made_source(reference, made, seed)
     is_random = reference.startswith("random:")
     bundle = find_bundle(workspace, reference.removeprefix("random:"))
     random_seed = seed if is_random else None
@@ -74,6 +83,24 @@ def locate_base(workspace: Workspace, reference: str, seed: int) -> BaseSource:
     )
 
 
+def make_base(workspace: Workspace, shape: ShapeSettings, rows: Sequence[Row], label: str) -> str:
+    """Learn a vocabulary from rows, write the base down, and give the reference by which it is found again.
+
+    The same rows and shape are the same base: it is made once, and found whole by whoever asks later.
+    """
+    texts = [text for row in rows for text in texts_of(row.record)]
+    if not texts:
+        raise UnsoundPlan("there is no row to make a base from", where=label, expected="rows in the part train")
+    key = base_key(texts, shape)
+    folder = workspace.bases / key
+    if not is_whole(folder):
+        made = make_fresh_base(texts, shape)
+        writers = {name: _writer_of(data) for name, data in made.files.items()}
+        facts = {"data": label, "shape": shape.model_dump(mode="json"), "num_tokens": made.num_tokens}
+        write_sealed(folder, writers, facts)
+    return f"{NEW_BASE}:{key}"
+
+
 def open_base(source: BaseSource, dropout: float = 0.0) -> OpenModel:
     """Open a base in memory, on the machine's device."""
     model = open_model(source.folder, random_seed=source.random_seed, dropout=dropout)
@@ -87,6 +114,8 @@ def base_of_bundle(workspace: Workspace, bundle: Bundle, override: str | None = 
     """The base that a bundle was tuned from, found again; another one is refused."""
     known: Any = bundle.part("base")
     reference = override or str(known["reference"])
+    if known["kind"] == NEW_BASE and override is None:  # the bundle holds it, so that it goes wherever the bundle goes
+        return _made_source(reference, bundle.path / BASE, known["random_seed"])
     try:
         source = locate_base(workspace, reference, known["random_seed"] or 0)
     except (UnknownName, MissingFile) as problem:
@@ -114,6 +143,17 @@ def open_tuned(workspace: Workspace, bundle: Bundle, override: str | None = None
     model = open_model(bundle.path / MODEL)
     model.network.to(choose_device())
     return model
+
+
+def _made_source(reference: str, folder: Path, seed: int) -> BaseSource:
+    return BaseSource(reference, NEW_BASE, reference, folder, seed, fingerprint(folder))
+
+
+def _writer_of(data: bytes) -> Callable[[Path], None]:
+    def write(path: Path) -> None:
+        write_file(path, [data])
+
+    return write
 
 
 def _lineage(bundle: Bundle) -> Sequence[str]:

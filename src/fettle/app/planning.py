@@ -9,11 +9,11 @@ from pathlib import Path
 from pydantic import Field, NonNegativeFloat
 
 from fettle.config.read import Tree, place, read_assignments, read_toml
-from fettle.config.resolve import Explained, Layer, Resolved, explain, resolve
+from fettle.config.resolve import Explained, Layer, Resolved, explain, refuse_settings, resolve
 from fettle.config.settings import Settings
-from fettle.errors import RequestError, UnknownName, near_misses
+from fettle.errors import Fault, RequestError, UnknownName, near_misses
 from fettle.generation.config import DecodingSettings
-from fettle.models.config import AdapterSettings
+from fettle.models.config import NEW_BASE, AdapterSettings, ShapeSettings
 from fettle.tokens.config import PromptSettings
 from fettle.training.config import TrainingSettings
 
@@ -43,13 +43,15 @@ class PlanSettings(Settings):
     """Dataset to learn from: name, name@part or name#hash-prefix."""
 
     base: str = "bundled"
-    """Base model: bundled, a folder, an earlier bundle, a hub id, or random: before any of them."""
+    """Base model: bundled, a folder, an earlier bundle, a hub id, or random: before any of them; new for one that is
+    made from the rows: a vocabulary learned from them, and fresh weights in the shape of shape.*."""
 
     seed: int = Field(default=0, ge=0, lt=2**32)
     """Fixes the order of rows, fresh weights and noise."""
 
     goal: GoalSettings = GoalSettings()
     prompt: PromptSettings = PromptSettings()
+    shape: ShapeSettings = ShapeSettings()
     adapter: AdapterSettings = AdapterSettings()
     training: TrainingSettings = TrainingSettings()
     decoding: DecodingSettings = DecodingSettings()
@@ -94,7 +96,10 @@ def resolve_plan(recipe: str, assignments: Sequence[str] | Mapping[str, object] 
     given = dict(assignments) if isinstance(assignments, Mapping) else None
     over = _nested(given) if given is not None else read_assignments([str(word) for word in assignments])
     layers.append(Layer("given" if given is not None else "command line", over))
-    return ResolvedPlan(recipe, resolve(PlanSettings, layers))
+    resolved = resolve(PlanSettings, layers)
+    if resolved.settings.base == NEW_BASE:
+        refuse_settings(_faults_of_new_base(resolved.settings))
+    return ResolvedPlan(recipe, resolved)
 
 
 def plan_from_json(stored: Mapping[str, object]) -> ResolvedPlan:
@@ -109,6 +114,14 @@ def plan_from_json(stored: Mapping[str, object]) -> ResolvedPlan:
 def show_recipe(name: str) -> str:
     """The text of a recipe."""
     return _recipe_path(name).read_text(encoding="utf-8")
+
+
+def _faults_of_new_base(settings: PlanSettings) -> list[Fault]:
+    faults = settings.shape.faults()
+    if settings.adapter.kind != "full":
+        problem = f"{settings.adapter.kind} adapters leave the base as it is, and a new base has learned nothing"
+        faults.append(Fault("adapter.kind", 0, problem, "every weight to learn", "adapter.kind=full"))
+    return faults
 
 
 def _recipe_layers(recipe: str, above: tuple[str, ...] = ()) -> list[Layer]:

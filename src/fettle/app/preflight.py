@@ -15,13 +15,15 @@ import torch
 from transformers import AutoConfig
 
 from fettle.app.examples import load_rows
-from fettle.app.opening import BaseSource, locate_base
+from fettle.app.opening import BaseSource, locate_base, make_base
 from fettle.app.planning import PlanSettings
 from fettle.data.records import Row
 from fettle.data.split import carve_validation, shared_inputs
 from fettle.errors import RequestError, UnsoundPlan
 from fettle.evaluation.statistics import expected_half_width
 from fettle.models.attention import attention_of
+from fettle.models.config import NEW_BASE, ShapeSettings
+from fettle.models.fresh.shape import num_weights
 from fettle.models.machine import (
     choose_compile,
     choose_device,
@@ -43,8 +45,8 @@ from fettle.tokens.encoder import Encoder
 from fettle.tokens.example import Example
 from fettle.tokens.forest import processed_tokens, split_by_tokens
 from fettle.tokens.layout import Layout, layout_for
-from fettle.tokens.template import cut_example
-from fettle.training.stream import ShuffledRows
+from fettle.tokens.length import fit_example
+from fettle.training.stream import EpochStream, RowsByTokens, ShuffledRows
 
 _FEW_ROWS = 200
 _FEW_ROWS_OF_A_LABEL = 10
@@ -68,6 +70,7 @@ class Prepared:
     num_test_rows: int
     lost: Counter[str]
     num_cut: int
+    num_split: int
     max_length: int
 
 
@@ -85,6 +88,14 @@ class Machine:
     device: str
     num_steps: int
     look_every_steps: int
+
+
+@dataclass(frozen=True)
+class MadeBase:
+    """A base that was made from the rows: the size of its vocabulary, and how many weights learn."""
+
+    num_tokens: int
+    num_weights: int
 
 
 @dataclass(frozen=True)
@@ -108,6 +119,9 @@ class Preflight:
     max_length: int
     lost: dict[str, int]
     num_cut: int
+    num_split: int
+    num_parts: int
+    made_base: MadeBase | None
     share_with_stop: float
     has_own_template: bool
     labels: tuple[str, ...]
@@ -126,6 +140,9 @@ class Preflight:
             "max_length": self.max_length,
             "rows_lost": self.lost,
             "rows_cut": self.num_cut,
+            "rows_split": self.num_split,
+            "parts_of_split_rows": self.num_parts,
+            "made_base": vars(self.made_base) if self.made_base else None,
             "share_of_rows_with_stop_token": self.share_with_stop,
             "labels": list(self.labels),
             "warnings": self.warnings,
@@ -143,14 +160,23 @@ def prepare(workspace: Workspace, settings: PlanSettings) -> Prepared:
             attempt=f"a recipe for {version.task}: fettle recipes list",
         )
     task = open_task(settings.task)
-    source = locate_base(workspace, settings.base, settings.seed)
-    tokenizer = open_tokenizer(source.folder)
+    if settings.prompt.too_long == "split" and not task.can_split:
+        raise RequestError(
+            "only plain text can be split: an answer apart from its question teaches nothing",
+            where="prompt.too_long",
+            attempt="prompt.too_long=cut",
+        )
     learned_rows, held_out_rows, test_rows = _divide(rows, version.label)
+    base = settings.base
+    if base == NEW_BASE:
+        base = make_base(workspace, settings.shape, learned_rows, version.label)
+    source = locate_base(workspace, base, settings.seed)
+    tokenizer = open_tokenizer(source.folder)
     labels = task.labels([*learned_rows, *held_out_rows])
     max_length = longest_allowed(source, settings.prompt)
     encoder = task.encoder(tokenizer, settings.prompt.model_copy(update={"max_length": max_length}), labels)
     lost: Counter[str] = Counter()
-    learned, num_cut = _encode(learned_rows, encoder, settings.prompt, max_length, lost)
+    learned, num_long = _encode(learned_rows, encoder, settings.prompt, max_length, lost)
     held_out, _ = _encode(held_out_rows, encoder, settings.prompt, max_length, lost)
     return Prepared(
         version=version,
@@ -163,7 +189,8 @@ def prepare(workspace: Workspace, settings: PlanSettings) -> Prepared:
         held_out=held_out,
         num_test_rows=len(test_rows),
         lost=lost,
-        num_cut=num_cut,
+        num_cut=num_long if settings.prompt.too_long == "cut" else 0,
+        num_split=num_long if settings.prompt.too_long == "split" else 0,
         max_length=max_length,
     )
 
@@ -186,11 +213,14 @@ def inspect(prepared: Prepared, settings: PlanSettings) -> Preflight:
         max_length=prepared.max_length,
         lost=dict(prepared.lost),
         num_cut=prepared.num_cut,
+        num_split=prepared.num_split,
+        num_parts=sum(len(row) for row in prepared.learned if len(row) > 1) if prepared.num_split else 0,
+        made_base=_made_base(prepared),
         share_with_stop=with_stop / len(prepared.learned),
         has_own_template=prepared.tokenizer.has_own_template,
         labels=prepared.labels,
         shown=[(example.source, show_tokens(example, prepared.tokenizer)) for example in examples[:_NUM_SHOWN]],
-        warnings=_warnings(prepared, with_stop),
+        warnings=[*_warnings(prepared, with_stop), *_warnings_of_shape(prepared, settings.shape)],
         expected_half_width=_half_width(prepared),
     )
 
@@ -201,7 +231,7 @@ def decide_machine(prepared: Prepared, settings: PlanSettings) -> Machine:
     config = AutoConfig.from_pretrained(prepared.source.folder, local_files_only=True, trust_remote_code=False)
     has_noise = settings.training.dropout > 0 or settings.adapter.dropout > 0
     layout, reason = layout_for(attention_of(config), settings.training.layout, has_noise=has_noise)
-    stream = ShuffledRows(prepared.learned, settings.training.rows_per_step, settings.seed)
+    stream = make_stream(prepared, settings)
     num_steps = max(1, math.ceil(settings.training.epochs * stream.steps_per_epoch))
     if settings.training.max_steps:
         num_steps = min(num_steps, settings.training.max_steps)
@@ -226,7 +256,17 @@ def decide_machine(prepared: Prepared, settings: PlanSettings) -> Machine:
     )
 
 
-def _tokens_of_a_step(stream: ShuffledRows, num_steps: int, layout: Layout, max_tokens: int) -> tuple[float, float]:
+def make_stream(prepared: Prepared, settings: PlanSettings) -> EpochStream:
+    """The rows of each step. The parts of a document that was split are rows of their own."""
+    rows = prepared.learned
+    if settings.prompt.too_long == "split":
+        rows = [[part] for row in rows for part in row]
+    if settings.training.tokens_per_step:
+        return RowsByTokens(rows, settings.training.tokens_per_step, settings.seed)
+    return ShuffledRows(rows, settings.training.rows_per_step, settings.seed)
+
+
+def _tokens_of_a_step(stream: EpochStream, num_steps: int, layout: Layout, max_tokens: int) -> tuple[float, float]:
     """Mean tokens of a step, as the rows have them and as they are computed, over the first steps."""
     logical = processed = 0
     counted = min(num_steps, _STEPS_COUNTED)
@@ -286,8 +326,9 @@ def _divide(rows: Sequence[Row], label: str) -> tuple[list[Row], list[Row], list
 def _encode(
     rows: Sequence[Row], encoder: Encoder, prompt: PromptSettings, max_length: int, lost: Counter[str]
 ) -> tuple[list[tuple[Row, list[Example]]], int]:
+    """The examples of the rows that are left, and how many of these were too long."""
     kept = []
-    num_cut = 0
+    num_long = 0
     for row in rows:
         whole = encoder.examples(row.record, f"{row.file}:{row.line}")
         if not whole:
@@ -297,13 +338,13 @@ def _encode(
         if is_long and prompt.too_long == "drop":
             lost[f"longer than {max_length} tokens"] += 1
             continue
-        cut = [short for example in whole if (short := cut_example(example, max_length)) is not None]
-        if not cut:
+        fitting = [part for example in whole for part in fit_example(example, max_length, prompt.too_long)]
+        if not fitting:
             lost[f"the answer begins after {max_length} tokens"] += 1
             continue
-        num_cut += is_long
-        kept.append((row, cut))
-    return kept, num_cut
+        num_long += is_long
+        kept.append((row, fitting))
+    return kept, num_long
 
 
 def _refuse_unsound(prepared: Prepared, examples: Sequence[Example], with_stop: int) -> None:
@@ -348,6 +389,24 @@ def _warnings(prepared: Prepared, with_stop: int) -> list[str]:
     elif (half := _half_width(prepared)) is not None and half > 0.05:
         warnings.append(f"with {prepared.num_test_rows} test rows a share is only known to about ±{half:.2f} (95 %)")
     return warnings
+
+
+def _warnings_of_shape(prepared: Prepared, shape: ShapeSettings) -> list[str]:
+    """A vocabulary that came out smaller than asked for, and sizes that were set for nothing."""
+    if prepared.source.kind != NEW_BASE:
+        asked = shape != ShapeSettings()
+        return ["shape.* is not used: the base has a shape of its own"] if asked else []
+    found = prepared.tokenizer.vocabulary_size
+    if found < shape.vocabulary:
+        return [f"the text gives a vocabulary of {found:,} tokens, not the {shape.vocabulary:,} asked for"]
+    return []
+
+
+def _made_base(prepared: Prepared) -> MadeBase | None:
+    if prepared.source.kind != NEW_BASE:
+        return None
+    config = AutoConfig.from_pretrained(prepared.source.folder, local_files_only=True, trust_remote_code=False)
+    return MadeBase(prepared.tokenizer.vocabulary_size, num_weights(config))
 
 
 def _half_width(prepared: Prepared) -> float | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import platform
+import shutil
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
@@ -11,15 +12,16 @@ from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import Any
 
-from fettle.app.evaluating import HeldOut
+from fettle.app.evaluating import BITS_PER_BYTE, HeldOut
 from fettle.app.opening import open_base
 from fettle.app.planning import ResolvedPlan, plan_from_json
-from fettle.app.preflight import Machine, Preflight, Prepared, inspect, prepare, use_threads
-from fettle.artifacts.bundle import ADAPTER, MODEL, TOKENIZER, Bundle, read_bundle, write_bundle, write_card
+from fettle.app.preflight import Machine, Preflight, Prepared, inspect, make_stream, prepare, use_threads
+from fettle.artifacts.bundle import ADAPTER, BASE, MODEL, TOKENIZER, Bundle, read_bundle, write_bundle, write_card
 from fettle.errors import FettleError, FullDisk, IncompatibleModel, RequestError
 from fettle.evaluation.scorer import find_metric
 from fettle.jobs.run import LESS_MEMORY, RunFolder, new_run_name
 from fettle.jobs.signals import StopRequest
+from fettle.models.config import NEW_BASE
 from fettle.models.load import OpenModel, add_adapter, save_adapter
 from fettle.models.machine import dtype_named, keep_freed_pages, peak_memory_bytes
 from fettle.reporting.card import model_card
@@ -30,7 +32,6 @@ from fettle.training.hooks import HeldOutReport, StepReport, Watcher
 from fettle.training.loop import Outcome, TrainingJob, train
 from fettle.training.losses import LossShape
 from fettle.training.objective import NextToken
-from fettle.training.stream import ShuffledRows
 
 
 @dataclass(frozen=True)
@@ -175,12 +176,15 @@ def _job(
     if settings.training.watch == "metric" and probe is not None and probe.measures(prepared.task.main_metric):
         watched = prepared.task.main_metric
         is_higher_better = find_metric(watched).is_higher_better
+    is_text = BITS_PER_BYTE in prepared.task.metrics
+    has_pure_loss = not settings.training.label_smoothing and not settings.training.z_loss
     return TrainingJob(
         model=model,
-        stream=ShuffledRows(prepared.learned, settings.training.rows_per_step, settings.seed),
+        stream=make_stream(prepared, settings),
         objective=NextToken(machine.layout, LossShape(settings.training.label_smoothing, settings.training.z_loss)),
         dtype=dtype,
         is_compiled=machine.is_compiled,
+        bytes_of_tokens=prepared.tokenizer.bytes_of_tokens if has_pure_loss and is_text else None,
         call_limits=folder.call_limits(),
         probe=probe,
         settings=settings.training,
@@ -216,6 +220,8 @@ def _bundle(
         else:
             model.network.save_pretrained(folder / MODEL, safe_serialization=True)
             prepared.tokenizer.save(folder / MODEL)
+        if prepared.source.kind == NEW_BASE:
+            shutil.copytree(prepared.source.folder, folder / BASE)
 
     manifest: dict[str, object] = {
         "name": name,
@@ -327,7 +333,7 @@ class _Log:
         self._folder = folder
 
     def on_step(self, report: StepReport) -> None:
-        self._folder.log("step", **asdict(report))
+        self._folder.log("step", **{name: fact for name, fact in asdict(report).items() if fact is not None})
 
     def on_held_out(self, report: HeldOutReport) -> None:
         self._folder.log("held_out", **asdict(report))

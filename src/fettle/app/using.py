@@ -18,7 +18,7 @@ from fettle.generation.config import DecodingSettings
 from fettle.generation.decoding import complete, stream
 from fettle.models.load import OpenModel
 from fettle.storage.workspace import Workspace, open_workspace
-from fettle.tokens.template import Turn, encode_prompt
+from fettle.tokens.template import Turn, encode_beginning, encode_prompt
 
 _MOST_LABEL_COLUMNS = 20
 _PARITY_PROMPTS = 16
@@ -47,18 +47,39 @@ class Model:
         self._model = model
 
     def predict(self, rows: Iterable[str], progress: Callable[[int], None] | None = None) -> list[Answer]:
-        """Answer each text: the likeliest label with all probabilities, or a written answer."""
+        """Answer each text: the likeliest label with all probabilities, a written answer, or how the text goes on."""
         encoder = self._asker.encoder(self._model)
         answerer = self._asker.answerer(self._model)
         if answerer is None:
-            raise RequestError(f"{self.bundle.name} was tuned on plain text and answers nothing")
+            return self._continuations(rows, progress)
         room = max(1, self._asker.max_length - 1)
         prompts = [encoder.prompt(self._asker.task.question(text))[-room:] for text in rows]
         return answerer.answers(self._model, prompts, progress)
 
-    def chat(self) -> Conversation:
-        """A conversation with the model, empty at first."""
-        return Conversation(self._model, self._asker.settings.decoding, self._asker.settings.prompt.system)
+    def chat(self) -> Conversation | Continuation:
+        """A conversation with the model, empty at first; a model of plain text goes on where a text ends."""
+        settings = self._asker.settings
+        if self._asker.answerer(self._model) is None:
+            return Continuation(self._model, settings.decoding)
+        return Conversation(self._model, settings.decoding, settings.prompt.system)
+
+    def _continuations(self, rows: Iterable[str], progress: Callable[[int], None] | None) -> list[Answer]:
+        prompts = [_beginning(self._model, text) for text in rows]
+        asker = self._asker
+        written = complete(self._model, prompts, asker.settings.decoding, dtype=asker.dtype, progress=progress)
+        return [Answer(self._model.tokenizer.decode(one.ids), {}, one.is_complete) for one in written]
+
+
+@dataclass(frozen=True)
+class Continuation:
+    """Texts that the model goes on with, each for itself."""
+
+    model: OpenModel
+    decoding: DecodingSettings
+
+    def say(self, text: str, on_text: Callable[[str], None] | None = None) -> str:
+        """How the text goes on; `on_text` gets each piece as soon as it is whole."""
+        return _write(self.model, _beginning(self.model, text), self.decoding, on_text)
 
 
 @dataclass
@@ -75,29 +96,44 @@ class Conversation:
         if self.system and not self.turns:
             self.turns.append(Turn("system", self.system))
         self.turns.append(Turn("user", text))
-        tokenizer = self.model.tokenizer
-        prompt = encode_prompt(tokenizer, self.turns)
+        prompt = encode_prompt(self.model.tokenizer, self.turns)
         if len(prompt) >= self.model.context_length:
             self.turns.pop()
             raise RequestError("the conversation is longer than the model's context", attempt="begin a new one")
-        ids: list[int] = []
-        shown = ""
-
-        def on_token(token: int) -> None:
-            nonlocal shown
-            ids.append(token)
-            whole = tokenizer.decode(ids)
-            if on_text and not whole.endswith("�"):
-                on_text(whole[len(shown) :])
-                shown = whole
-
-        stream(self.model, prompt, self.decoding, on_token)
-        whole = tokenizer.decode(ids)
-        if on_text and whole != shown:  # the answer ended inside a character
-            on_text(whole[len(shown) :])
-        answer = whole.strip()
+        answer = _write(self.model, prompt, self.decoding, on_text).strip()
         self.turns.append(Turn("assistant", answer))
         return answer
+
+
+def _write(
+    model: OpenModel, prompt: Sequence[int], decoding: DecodingSettings, on_text: Callable[[str], None] | None
+) -> str:
+    """What the model writes after a prompt, handed over piece by piece."""
+    ids: list[int] = []
+    shown = ""
+
+    def on_token(token: int) -> None:
+        nonlocal shown
+        ids.append(token)
+        whole = model.tokenizer.decode(ids)
+        if on_text and not whole.endswith("�"):
+            on_text(whole[len(shown) :])
+            shown = whole
+
+    stream(model, prompt, decoding, on_token)
+    whole = model.tokenizer.decode(ids)
+    if on_text and whole != shown:  # the answer ended inside a character
+        on_text(whole[len(shown) :])
+    return whole
+
+
+def _beginning(model: OpenModel, text: str) -> list[int]:
+    """The ids of a text that is to go on: the end of it where it fills the context, with room for a quarter more."""
+    end_id = model.tokenizer.end_id
+    if end_id is None:
+        raise RequestError("the tokenizer has no end-of-text token", expected="eos_token in tokenizer_config.json")
+    room = model.context_length - max(1, model.context_length // 4)
+    return encode_beginning(model.tokenizer, text, end_id)[-room:]
 
 
 @dataclass(frozen=True)

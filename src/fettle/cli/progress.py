@@ -24,6 +24,7 @@ class TrainingProgress:
         )
         self._task: TaskID | None = None
         self._loss: float | None = None
+        self._bits: float | None = None
         self._held_out = ""
         self._first: StepReport | None = None
         self._tokens = 0
@@ -41,7 +42,9 @@ class TrainingProgress:
             self._bar.stop()
 
     def on_step(self, report: StepReport) -> None:
-        self._loss = report.loss if self._loss is None else _SMOOTHING * self._loss + (1 - _SMOOTHING) * report.loss
+        self._loss = _smooth(self._loss, report.loss)
+        if report.bits_per_byte is not None:
+            self._bits = _smooth(self._bits, report.bits_per_byte)
         if self._first is None:
             self._first = report
         else:
@@ -72,12 +75,18 @@ class TrainingProgress:
 
     def _facts(self, report: StepReport) -> str:
         facts = [f"loss {self._loss:.3f}"]
+        if self._bits is not None:
+            facts.append(f"{self._bits:.3f} bits/byte")
         if self._first is not None and report.step > self._first.step:
             seconds = report.seconds - self._first.seconds
             left = seconds / (report.step - self._first.step) * (report.num_steps - report.step)
             facts += [f"{self._tokens / seconds:,.0f} learned tokens/s", f"{_duration(left)} left"]
         facts.append(f"{peak_memory_bytes() / 2**30:.1f} GiB")
         return "  ".join(facts)
+
+
+def _smooth(before: float | None, now: float) -> float:
+    return now if before is None else _SMOOTHING * before + (1 - _SMOOTHING) * now
 
 
 def count_rows(system: str, done: int, total: int) -> None:

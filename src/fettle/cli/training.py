@@ -107,9 +107,16 @@ def show_preflight(plan: ResolvedPlan, preflight: looking.Preflight) -> None:
     if goal.words:
         OUT.print(f"goal: {escape(goal.words)}")
     rows = ", ".join(f"{count} {name}" for name, count in preflight.rows.items())
-    OUT.print(f"rows: {rows}; {sum(preflight.lost.values())} lost, {preflight.num_cut} cut", highlight=False)
+    split = f", {preflight.num_split} split into {preflight.num_parts} parts" if preflight.num_split else ""
+    OUT.print(f"rows: {rows}; {sum(preflight.lost.values())} lost, {preflight.num_cut} cut{split}", highlight=False)
     for reason, count in preflight.lost.items():
         OUT.print(f"  {count} rows lost: {reason}")
+    if preflight.made_base:
+        made = preflight.made_base
+        OUT.print(
+            f"base: made from the rows: {made.num_tokens:,} tokens, {made.num_weights / 1e6:.1f} M fresh weights",
+            highlight=False,
+        )
     OUT.print(
         f"tokens: {preflight.num_tokens:,} read, {preflight.num_learned:,} learned each epoch; "
         f"longest row {preflight.longest}, most allowed {preflight.max_length}",

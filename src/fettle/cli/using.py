@@ -165,7 +165,7 @@ def _ask() -> str | None:
     return line.strip() or None
 
 
-def _stream(conversation: operations.Conversation, text: str) -> None:
+def _stream(conversation: operations.Conversation | operations.Continuation, text: str) -> None:
     def show(piece: str) -> None:
         sys.stdout.write(piece)
         sys.stdout.flush()

@@ -64,16 +64,22 @@ def resolve(kind: type[SettingsT], layers: Sequence[Layer]) -> Resolved[Settings
         faults += [
             _invalid(error["loc"], error["msg"], error.get("input"), origins, known) for error in problem.errors()
         ]
-    if faults:
-        first = faults[0]
-        raise RequestError(
-            first.problem if len(faults) == 1 else f"{len(faults)} settings are wrong",
-            where=first.file if len(faults) == 1 else "",
-            expected=first.expected if len(faults) == 1 else "",
-            attempt=first.attempt if len(faults) == 1 else "",
-            faults=faults,
-        )
+    refuse_settings(faults)
     return Resolved(settings, origins)
+
+
+def refuse_settings(faults: Sequence[Fault]) -> None:
+    """Raise what is wrong with settings: one fault as it is, several together. Without any, do nothing."""
+    if not faults:
+        return
+    first = faults[0]
+    raise RequestError(
+        first.problem if len(faults) == 1 else f"{len(faults)} settings are wrong",
+        where=first.file if len(faults) == 1 else "",
+        expected=first.expected if len(faults) == 1 else "",
+        attempt=first.attempt if len(faults) == 1 else "",
+        faults=faults,
+    )
 
 
 def explain(resolved: Resolved[SettingsT]) -> list[Explained]:

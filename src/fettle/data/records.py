@@ -97,6 +97,17 @@ def input_text(record: Record) -> str:
     return record.text
 
 
+def texts_of(record: Record) -> list[str]:
+    """All that people wrote in a record: what a vocabulary is learned from.
+
+    >>> texts_of(LabelledText("where is it", "order_status"))
+    ['where is it', 'order_status']
+    """
+    if isinstance(record, Conversation):
+        return [message.content for message in record.messages]
+    return [record.text, record.label] if isinstance(record, LabelledText) else [record.text]
+
+
 def answer_text(record: Record) -> str:
     """What a model should say to `input_text`: the label, or all from the first learned turn on.
 

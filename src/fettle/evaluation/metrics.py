@@ -150,6 +150,17 @@ def rouge_l(hypothesis: str, reference: str) -> float:
     return 2.0 * longest_common_subsequence(hypothesis_words, reference_words) / num_words
 
 
+def bits_per_byte(loss_nats: float, num_bytes: int) -> float:
+    """Turn the summed loss of a text into bits for each byte of its UTF-8; a text without bytes has 0.
+
+    Models with different tokenizers compare, since the bytes of a text are the same to all.
+
+    >>> bits_per_byte(8 * math.log(2), 4)
+    2.0
+    """
+    return loss_nats / math.log(2) / num_bytes if num_bytes else 0.0
+
+
 def perplexity(mean_loss_nats: float) -> float:
     """Turn mean loss for each token into perplexity, e to the loss; beyond what a float holds it is infinite.
 

@@ -14,7 +14,7 @@ from fettle.errors import DamagedFile
 class Outcome(msgspec.Struct, frozen=True):
     """One row under one system. `loss` is summed over the row's learned weight, in nats; both 0 where not measured.
 
-    `probability` is that of the answer given, where answers are chosen.
+    `probability` is that of the answer given, where answers are chosen; `num_bytes` the length of the text learned.
     """
 
     source: str
@@ -24,6 +24,7 @@ class Outcome(msgspec.Struct, frozen=True):
     weight: float = 0.0
     probability: float = 0.0
     is_complete: bool = True
+    num_bytes: int = 0
 
 
 class Report(msgspec.Struct, frozen=True):

@@ -125,6 +125,22 @@ def _compare_loss(a: Outcomes, b: Outcomes, name_a: str, name_b: str) -> Compari
     return compare_paired(name_a, name_b, "loss", means_a, means_b, weights=weights, is_binary=False)
 
 
+def _bits(rows: Outcomes) -> tuple[list[float], list[float]]:
+    """Bits for each byte of each row, and its weight: its bytes."""
+    return [metrics.bits_per_byte(row.loss, row.num_bytes) for row in rows], [float(row.num_bytes) for row in rows]
+
+
+def _bits_per_byte(rows: Outcomes) -> Estimate:
+    values, weights = _bits(rows)
+    return bootstrap_mean(values, weights)
+
+
+def _compare_bits(a: Outcomes, b: Outcomes, name_a: str, name_b: str) -> Comparison:
+    values_a, weights = _bits(a)
+    values_b, _ = _bits(b)
+    return compare_paired(name_a, name_b, "bits_per_byte", values_a, values_b, weights=weights, is_binary=False)
+
+
 def _perplexity(rows: Outcomes) -> Estimate:
     loss = _loss(rows)
     low, high = loss.interval
@@ -165,6 +181,7 @@ _TABLE = {
     "accuracy": Metric("accuracy", True, _accuracy, _compare_accuracy),
     "macro_f1": Metric("macro_f1", True, _macro_f1, _compare_macro_f1),
     "loss": Metric("loss", False, _loss, _compare_loss),
+    "bits_per_byte": Metric("bits_per_byte", False, _bits_per_byte, _compare_bits),
     "perplexity": Metric("perplexity", False, _perplexity, _compare_perplexity),
     "chrf": _text_metric("chrf", metrics.chrf),
     "rouge_l": _text_metric("rouge_l", metrics.rouge_l),

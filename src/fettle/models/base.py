@@ -63,7 +63,7 @@ def _find(reference: str, name: str, is_random: bool) -> Base:
     raise UnknownName(
         f"there is no base model {name!r}",
         expected=f"one of the bundled bases ({near_misses(name, bundled_names())}), a local folder, an earlier bundle, "
-        "or a hub id like owner/name",
+        "a hub id like owner/name, or new",
         attempt="base=bundled",
     )
 

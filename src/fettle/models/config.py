@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveInt
 
 from fettle.config.settings import Settings
+from fettle.errors import Fault
+
+NEW_BASE = "new"
+"""What `base=` says where there is no base: one is made from the rows."""
 
 
 class AdapterSettings(Settings):
@@ -27,3 +31,51 @@ class AdapterSettings(Settings):
 
     targets: str = "all-linear"
     """Layers that get an adapter: all-linear (all but the vocabulary head), or names joined by commas."""
+
+
+class ShapeSettings(Settings):
+    """The model that `base=new` makes: a Llama of these sizes, and the vocabulary that it reads with."""
+
+    vocabulary: int = Field(default=8192, ge=260)
+    """Most tokens of the vocabulary learned from the text. 260 are the bytes and the control tokens alone."""
+
+    width: PositiveInt = 256
+    """Numbers that stand for one token between layers."""
+
+    layers: PositiveInt = 6
+    """Layers, one above the other."""
+
+    heads: PositiveInt = 4
+    """Heads of the attention. Together they are as wide as the model."""
+
+    key_heads: NonNegativeInt = 0
+    """Heads of keys and values, each shared by several heads of queries. 0: as many as heads."""
+
+    feed_forward: NonNegativeInt = 0
+    """Width inside the feed-forward part of a layer. 0: 8/3 of the width, rounded up to a multiple of 64."""
+
+    context: int = Field(default=1024, ge=8)
+    """Most tokens that the model reads at once."""
+
+    def faults(self) -> list[Fault]:
+        """What keeps these sizes from being a model, all of it.
+
+        >>> [fault.problem for fault in ShapeSettings(width=250, heads=4, key_heads=3).faults()]
+        ['250 wide cannot be divided among 4 heads', '4 heads cannot share 3 heads of keys']
+        """
+        found = []
+        if self.width % self.heads:
+            problem = f"{self.width} wide cannot be divided among {self.heads} heads"
+            wider = -(-self.width // self.heads) * self.heads
+            found.append(Fault("shape.width", 0, problem, "a multiple of shape.heads", f"shape.width={wider}"))
+        elif self.width // self.heads % 2:
+            problem = f"each head would be {self.width // self.heads} wide, and positions turn its numbers in pairs"
+            expected = "an even width for each of shape.heads"
+            found.append(Fault("shape.width", 0, problem, expected, f"shape.width={self.width + self.heads}"))
+        if self.key_heads and self.heads % self.key_heads:
+            problem = f"{self.heads} heads cannot share {self.key_heads} heads of keys"
+            fitting = [number for number in range(1, self.heads + 1) if self.heads % number == 0]
+            nearest = max(number for number in fitting if number <= self.key_heads)
+            expected = f"one of: {', '.join(map(str, fitting))}"
+            found.append(Fault("shape.key_heads", 0, problem, expected, f"shape.key_heads={nearest}"))
+        return found

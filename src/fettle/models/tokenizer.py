@@ -8,10 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 
+import numpy as np
 from jinja2 import TemplateError
+from numpy.typing import NDArray
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from fettle.errors import DamagedFile, RequestError
@@ -22,6 +26,8 @@ DEFAULT_TEMPLATE = (
     "{% if message['role'] == 'assistant' %}{{ eos_token }}{% endif %}{{ '\n' }}{% endfor %}"
     "{% if add_generation_prompt %}{{ '### assistant\n' }}{% endif %}"
 )
+# How a tokenizer that is not byte-level writes a byte that has no token of its own.
+_ONE_BYTE = re.compile("<0x[0-9A-F]{2}>")
 
 
 class ModelTokenizer:
@@ -54,6 +60,25 @@ class ModelTokenizer:
     def vocabulary_size(self) -> int:
         """How many tokens there are, added ones included."""
         return len(self.inner)
+
+    @cached_property
+    def bytes_of_tokens(self) -> NDArray[np.int64]:
+        """How many bytes of UTF-8 each token stands for; control tokens stand for none.
+
+        The tokens of a byte-level tokenizer add up to the bytes of the text exactly. Others put a blank before the
+        first word, which is counted as a byte.
+        """
+        is_byte_level = "ByteLevel" in str(self.inner.backend_tokenizer.decoder)
+        sizes = np.zeros(self.vocabulary_size, np.int64)
+        added = self.inner.added_tokens_decoder
+        for text, token in self.inner.get_vocab().items():
+            if token in added:
+                sizes[token] = 0 if text in self.control_texts else len(text.encode())
+            elif is_byte_level or _ONE_BYTE.fullmatch(text):
+                sizes[token] = len(text) if is_byte_level else 1
+            else:
+                sizes[token] = len(text.replace("▁", " ").encode())
+        return sizes
 
     def render(self, messages: Sequence[Mapping[str, str]], with_answer_opening: bool) -> str:
         """The conversation as the model reads it; with the opening of an answer when one is to follow."""

@@ -30,6 +30,11 @@ class Workspace:
         """Where each bundle has its folder."""
         return self.root / "bundles"
 
+    @property
+    def bases(self) -> Path:
+        """Where each base that was made from rows has its folder."""
+        return self.root / "bases"
+
     def quarantine(self, dataset: str, content_hash: str) -> Path:
         """Where the refused rows of one import lie, beside the version that it made."""
         return self.root / "datasets" / dataset / content_hash[:12] / "quarantine"
@@ -39,7 +44,7 @@ def open_workspace(root: Path | None = None) -> Workspace:
     """Open the workspace, making it when it is not there."""
     folder = root or Path(os.environ.get("FETTLE_HOME") or ".fettle")
     try:
-        for inner in ("runs", "bundles"):
+        for inner in ("runs", "bundles", "bases"):
             make_folders(folder / inner)
             sweep_partials(folder / inner)
     except OSError as problem:

@@ -20,7 +20,8 @@ class Task:
     """One kind of work. `metrics` names what evaluation reports, the main one first.
 
     `labels` gives the closed set of answers that training rows name (empty where answers are free), `encoder` and
-    `answerer` are factories, `question` makes a record from the words of a person who asks.
+    `answerer` are factories, `question` makes a record from the words of a person who asks. With `can_split` a record
+    that is too long may be learned in parts.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Task:
     encoder: Callable[[ModelTokenizer, PromptSettings, tuple[str, ...]], Encoder]
     answerer: Callable[[ModelTokenizer, DecodingSettings, tuple[str, ...], torch.dtype], Answerer | None]
     question: Callable[[str], Record]
+    can_split: bool = False
 
     @property
     def main_metric(self) -> str:

@@ -8,6 +8,8 @@ from pydantic import NonNegativeInt
 
 from fettle.config.settings import Settings
 
+TooLong = Literal["cut", "drop", "split"]
+
 
 class PromptSettings(Settings):
     """What stands around the user's text, and what happens to rows that are too long."""
@@ -24,5 +26,6 @@ class PromptSettings(Settings):
     max_length: NonNegativeInt = 0
     """Most tokens of a row. 0: as many as the model's context has, at most 2,048."""
 
-    too_long: Literal["cut", "drop"] = "cut"
-    """Rows over max_length: cut at the end (their stop token is then not learned), or dropped. Both are counted."""
+    too_long: TooLong = "cut"
+    """Rows over max_length: cut at the end (their stop token is then not learned), dropped, or, where they are plain
+    text, split into rows of their own (nothing is lost). All are counted."""

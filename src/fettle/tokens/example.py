@@ -56,6 +56,10 @@ class Example:
         """Reads that pull on the weights."""
         return int((self.reads.weight > 0).sum())
 
+    def num_bytes(self, bytes_of_tokens: Ints) -> int:
+        """Bytes of text that the learned tokens spell, where `bytes_of_tokens` has the bytes of each token."""
+        return int(bytes_of_tokens[self.reads.token[self.reads.weight > 0]].sum())
+
     @property
     def learned_weight(self) -> float:
         """The weights of all reads together; a loss is a sum divided by this."""

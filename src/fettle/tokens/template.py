@@ -123,9 +123,14 @@ def encode_turns(tokenizer: Tokenizer, turns: Sequence[Turn], source: str = "") 
 
 def encode_document(tokenizer: Tokenizer, text: str, end_id: int, source: str = "") -> Example:
     """Plain text, every token learned from the one before it, with the end-of-text token at both ends."""
-    ids = [end_id, *tokenizer.encode_plain(text), end_id]
+    ids = [*encode_beginning(tokenizer, text, end_id), end_id]
     reads = TokenReads.of(list(range(len(ids) - 1)), ids[1:], [1.0] * (len(ids) - 1))
     return _example(ids, reads, source, is_stop_learned=True)
+
+
+def encode_beginning(tokenizer: Tokenizer, text: str, end_id: int) -> list[int]:
+    """Plain text that is to go on, as the beginning of a document."""
+    return [end_id, *tokenizer.encode_plain(text)]
 
 
 def continue_prompt(prompt: list[int], answer: list[int], source: str = "") -> Example:
@@ -133,21 +138,6 @@ def continue_prompt(prompt: list[int], answer: list[int], source: str = "") -> E
     start = len(prompt)
     reads = TokenReads.of(list(range(start - 1, start - 1 + len(answer))), answer, [1.0] * len(answer))
     return _example(prompt + answer, reads, source, is_stop_learned=True)
-
-
-def cut_example(example: Example, max_length: int) -> Example | None:
-    """The first `max_length` tokens, counting what was cut; None when nothing learned is left.
-
-    The stop token of the last answer falls away with the cut.
-    """
-    if example.num_tokens <= max_length:
-        return example
-    is_kept = example.reads.at < max_length
-    reads = TokenReads(example.reads.at[is_kept], example.reads.token[is_kept], example.reads.weight[is_kept])
-    if not (reads.weight > 0).any():
-        return None
-    num_cut = example.num_tokens - max_length
-    return Example(example.ids[:max_length], reads, example.source, False, num_cut)
 
 
 def _example(ids: list[int], reads: TokenReads, source: str, is_stop_learned: bool) -> Example:

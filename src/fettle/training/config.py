@@ -21,6 +21,9 @@ class TrainingSettings(Settings):
     rows_per_step: PositiveInt = 16
     """Rows of one optimizer step."""
 
+    tokens_per_step: NonNegativeInt = 0
+    """Tokens of one optimizer step, about: as many whole rows as come nearest. 0: rows_per_step decides."""
+
     learning_rate: PositiveFloat = 1e-3
     """Size of the steps at their largest."""
 

@@ -10,7 +10,10 @@ from fettle.models.load import OpenModel
 
 @dataclass(frozen=True, slots=True)
 class StepReport:
-    """One optimizer step, as it is shown: the loss is a mean over learned weight, in nats."""
+    """One optimizer step, as it is shown: the loss is a mean over learned weight, in nats.
+
+    `bits_per_byte` is the same loss for each byte of text; None where the rows are no plain text.
+    """
 
     step: int
     num_steps: int
@@ -19,6 +22,7 @@ class StepReport:
     gradient_norm: float
     learned_tokens: int
     seconds: float
+    bits_per_byte: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

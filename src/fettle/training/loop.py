@@ -21,7 +21,7 @@ from fettle.errors import MemoryExhausted, NonFiniteLoss
 from fettle.models.layers import compile_layers, uncompiled
 from fettle.models.load import OpenModel
 from fettle.models.machine import is_out_of_memory
-from fettle.tokens.example import Example, TokenReads
+from fettle.tokens.example import Example, Ints, TokenReads
 from fettle.tokens.forest import make_batch, split_by_tokens
 from fettle.tokens.layout import Layout
 from fettle.training.checkpoint import Checkpoint, CheckpointStore, Progress
@@ -49,6 +49,7 @@ _COMPILED_FOR: dict[Layout, list[tuple[int, ...]]] = {
 class TrainingJob:
     """All that one run of the loop needs. `watched` names the score of the probe that decides what is best.
 
+    `bytes_of_tokens` (the bytes of each token) has the loss told for each byte too.
     `call_limits`: from which step on calls hold how many tokens, where memory ran out before (settings: at first).
     """
 
@@ -65,6 +66,7 @@ class TrainingJob:
     dtype: torch.dtype = torch.float32
     is_compiled: bool = False
     call_limits: dict[int, int] = field(default_factory=dict)
+    bytes_of_tokens: Ints | None = None
     watched: str = "loss"
     is_higher_better: bool = False
     watchers: Sequence[Watcher] = field(default=())
@@ -158,9 +160,17 @@ def _take_step(
     progress.step += 1
     progress.learned_tokens += learned
     progress.seconds = elapsed_before + time.monotonic() - began
-    report = StepReport(progress.step, job.num_steps, loss, rate, norm, learned, progress.seconds)
+    bits = _bits_per_byte(job, examples, loss)
+    report = StepReport(progress.step, job.num_steps, loss, rate, norm, learned, progress.seconds, bits)
     for watcher in job.watchers:
         watcher.on_step(report)
+
+
+def _bits_per_byte(job: TrainingJob, examples: Sequence[Example], loss: float) -> float | None:
+    if job.bytes_of_tokens is None:
+        return None
+    num_bytes = sum(example.num_bytes(job.bytes_of_tokens) for example in examples)
+    return loss * sum(example.learned_weight for example in examples) / math.log(2) / max(1, num_bytes)
 
 
 def _accumulate_within_memory(job: TrainingJob, learner: Learner, examples: Sequence[Example], step: int) -> float:

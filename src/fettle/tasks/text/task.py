@@ -1,4 +1,4 @@
-"""text: continued pre-training on documents. Every token is learned; long documents become windows."""
+"""text: pre-training on documents, from scratch or continued. Every token is learned."""
 
 from __future__ import annotations
 
@@ -13,28 +13,23 @@ from fettle.models.tokenizer import ModelTokenizer
 from fettle.tasks.task import Task
 from fettle.tokens.config import PromptSettings
 from fettle.tokens.encoder import Encoder
-from fettle.tokens.example import Example, TokenReads
+from fettle.tokens.example import Example
 from fettle.tokens.template import encode_document
-
-_WINDOW = 1024
 
 
 class DocumentEncoder:
-    """Documents in windows of at most `max_length` tokens; the last token of one window begins the next."""
+    """Documents whole, between end-of-text tokens."""
 
-    def __init__(self, tokenizer: ModelTokenizer, prompt: PromptSettings) -> None:
+    def __init__(self, tokenizer: ModelTokenizer) -> None:
         if tokenizer.end_id is None:
             raise RequestError("the tokenizer has no end-of-text token", expected="eos_token in tokenizer_config.json")
         self._tokenizer = tokenizer
         self._end_id = tokenizer.end_id
-        self._window = prompt.max_length or _WINDOW
 
     def examples(self, record: Record, source: str) -> list[Example]:
         if not isinstance(record, PlainText):
             raise TypeError(f"text takes plain texts, not {type(record).__name__}")
-        whole = encode_document(self._tokenizer, record.text, self._end_id, source)
-        starts = range(0, len(whole.reads), self._window)
-        return [_window(whole, start, self._window) for start in starts]
+        return [encode_document(self._tokenizer, record.text, self._end_id, source)]
 
     def prompt(self, record: Record) -> list[int]:
         return []
@@ -43,18 +38,12 @@ class DocumentEncoder:
         return ""
 
 
-def _window(whole: Example, start: int, length: int) -> Example:
-    is_inside = (whole.reads.at >= start) & (whole.reads.at < start + length)
-    reads = TokenReads(whole.reads.at[is_inside] - start, whole.reads.token[is_inside], whole.reads.weight[is_inside])
-    return Example(whole.ids[start : start + len(reads)], reads, whole.source)
-
-
 def _labels(_rows: Sequence[Row]) -> tuple[str, ...]:
     return ()
 
 
-def _encoder(tokenizer: ModelTokenizer, prompt: PromptSettings, _labels: tuple[str, ...]) -> Encoder:
-    return DocumentEncoder(tokenizer, prompt)
+def _encoder(tokenizer: ModelTokenizer, _prompt: PromptSettings, _labels: tuple[str, ...]) -> Encoder:
+    return DocumentEncoder(tokenizer)
 
 
 def _answerer(
@@ -67,4 +56,4 @@ def _question(text: str) -> Record:
     return PlainText(text)
 
 
-TASK = Task("text", ("loss", "perplexity"), _labels, _encoder, _answerer, _question)
+TASK = Task("text", ("bits_per_byte", "loss", "perplexity"), _labels, _encoder, _answerer, _question, can_split=True)

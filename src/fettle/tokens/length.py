@@ -1,0 +1,50 @@
+"""Examples that are longer than the model may read: cut, or learned in parts."""
+
+from __future__ import annotations
+
+from fettle.tokens.config import TooLong
+from fettle.tokens.example import Example, TokenReads
+
+
+def fit_example(example: Example, max_length: int, too_long: TooLong) -> list[Example]:
+    """An example in rows of at most `max_length` tokens: split, or else cut; empty when nothing learned is left."""
+    if example.num_tokens <= max_length:
+        return [example]
+    if too_long == "split":
+        return split_example(example, max_length)
+    cut = cut_example(example, max_length)
+    return [] if cut is None else [cut]
+
+
+def cut_example(example: Example, max_length: int) -> Example | None:
+    """The first `max_length` tokens, counting what was cut; None when nothing learned is left.
+
+    The stop token of the last answer falls away with the cut.
+    """
+    if example.num_tokens <= max_length:
+        return example
+    part = _part(example, 0, max_length)
+    if not part.num_learned:
+        return None
+    return Example(part.ids, part.reads, example.source, False, example.num_tokens - max_length)
+
+
+def split_example(example: Example, max_length: int) -> list[Example]:
+    """The parts of a document, one after the other: each token is read in one part and learned in one.
+
+    The first token of a later part was learned at the end of the part before it; here it is only read, and what
+    follows it is learned without sight of the parts before.
+
+    >>> ids, reads = np.arange(5), TokenReads.of([0, 1, 2, 3, 4], [1, 2, 3, 4, 9], [1.0] * 5)
+    >>> [(part.ids.tolist(), part.reads.token.tolist()) for part in split_example(Example(ids, reads), 3)]
+    [([0, 1, 2], [1, 2, 3]), ([3, 4], [4, 9])]
+    """
+    parts = [_part(example, start, max_length) for start in range(0, example.num_tokens, max_length)]
+    return [part for part in parts if part.num_learned]
+
+
+def _part(example: Example, start: int, length: int) -> Example:
+    reads = example.reads
+    is_inside = (reads.at >= start) & (reads.at < start + length)
+    inside = TokenReads(reads.at[is_inside] - start, reads.token[is_inside], reads.weight[is_inside])
+    return Example(example.ids[start : start + length], inside, example.source, example.is_stop_learned)
