@@ -87,6 +87,16 @@ def test_tokens_that_are_learned_stand_in_brackets_and_no_others(capsys):
     assert re.sub(r"[⟦⟧⏎\n]", "", shown) == "<|im_start|>where is [it]on its way<|im_end|>soon"
 
 
+def test_a_long_row_is_shown_without_its_middle(capsys):
+    tokens = [ShownToken(f"{place} ", place > 290, False) for place in range(300)]
+    show_tokens("a", tokens)
+    shown = capsys.readouterr().out
+    assert "119  … 60 tokens … 180 " in shown
+    assert "⟦291 292" in shown
+    show_tokens("a", tokens[:240])
+    assert "…" not in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("is_learned", [True, False])
 def test_a_row_that_is_learned_whole_or_not_at_all(capsys, is_learned):
     show_tokens("a", [ShownToken("x", is_learned, False), ShownToken("y", is_learned, False)])

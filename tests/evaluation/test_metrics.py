@@ -17,6 +17,7 @@ from sklearn.metrics import accuracy_score, f1_score
 
 from fettle.evaluation.metrics import (
     accuracy_hits,
+    bits_per_byte,
     chrf,
     corpus_chrf,
     label_codes,
@@ -26,6 +27,8 @@ from fettle.evaluation.metrics import (
     perplexity,
     rouge_l,
 )
+from fettle.evaluation.report import Outcome
+from fettle.evaluation.scorer import find_metric
 
 SETTINGS = settings(deadline=None, max_examples=60, database=None, derandomize=True)
 LABELS = st.sampled_from(["spam", "ham", "Ham", "", "other"])
@@ -133,6 +136,20 @@ def test_perplexity_undoes_the_logarithm_and_never_raises() -> None:
     assert perplexity(math.log(50_257)) == pytest.approx(50_257)
     assert perplexity(710.0) == perplexity(math.inf) == math.inf
     assert math.isnan(perplexity(math.nan))
+
+
+def test_bits_per_byte_is_the_loss_in_bits_over_the_bytes() -> None:
+    assert bits_per_byte(math.log(256) * 10, 10) == pytest.approx(8)
+    assert bits_per_byte(3.0, 0) == 0.0
+
+
+def test_a_text_counts_by_its_bytes_in_bits_per_byte() -> None:
+    rows = [Outcome("a", "", "", math.log(2) * 30, 9.0, num_bytes=10), Outcome("b", "", "", 0.0, 1.0, num_bytes=30)]
+    other = [Outcome("a", "", "", math.log(2) * 50, 9.0, num_bytes=10), rows[1]]
+    metric = find_metric("bits_per_byte")
+    assert not metric.is_higher_better
+    assert metric.estimate(rows).value == pytest.approx(30 / 40)
+    assert metric.compare(other, rows, "other", "rows").difference == pytest.approx(20 / 40)
 
 
 @pytest.mark.parametrize("metric", [accuracy_hits, macro_f1, corpus_chrf, label_codes])

@@ -9,13 +9,12 @@ import random
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from journey_kit import write_intents
+from journey_kit import DEADLINE_SECONDS, launch, wait_for, write_intents
 from safetensors.numpy import load_file
 
 from fettle.app.examples import import_data, split_data
@@ -25,7 +24,6 @@ from fettle.data.split import Shares
 from fettle.storage.blobs import sha256_of_file
 from fettle.storage.workspace import Workspace, open_workspace
 
-FETTLE = Path(sys.executable).with_name("fettle")
 PLAN = (
     "classify-lora",
     "data=intents",
@@ -39,7 +37,6 @@ PLAN = (
     "seed=3",
 )
 ADAPTER = Path("adapter") / "adapter_model.safetensors"
-_DEADLINE_SECONDS = 600
 
 
 @pytest.fixture(scope="module")
@@ -62,36 +59,6 @@ def hash_of_tensors(path: Path) -> str:
     return digest.hexdigest()
 
 
-def launch(workspace: Workspace, *words: str) -> subprocess.Popen[str]:
-    """The command as people type it, on one core."""
-    core = min(os.sched_getaffinity(0))
-    return subprocess.Popen(
-        [str(FETTLE), *words],
-        env={
-            **os.environ,
-            "FETTLE_HOME": str(workspace.root),
-            "OMP_NUM_THREADS": "1",
-            "TORCHINDUCTOR_CACHE_DIR": str(workspace.root / "compiled"),
-        },
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        preexec_fn=lambda: os.sched_setaffinity(0, {core}),
-    )
-
-
-def wait_for(workspace: Workspace, run: str, event: str, process: subprocess.Popen[str], times: int = 1) -> None:
-    """Until the run's log tells of such an event, so many times."""
-    path = workspace.runs / run / "events.jsonl"
-    deadline = time.monotonic() + _DEADLINE_SECONDS
-    while time.monotonic() < deadline:
-        if path.exists() and path.read_text().count(f'"event": "{event}"') >= times:
-            return
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.005)
-    raise AssertionError(f"no {event} in {_DEADLINE_SECONDS} s")
-
-
 def events_of(workspace: Workspace, run: str) -> list[dict]:
     return [json.loads(line) for line in (workspace.runs / run / "events.jsonl").read_text().splitlines()]
 
@@ -103,7 +70,7 @@ def test_interrupted_it_says_how_to_go_on_and_ends_with_the_same_adapter(
     process = launch(workspace, "train", *PLAN, f"base={tiny_base}", "--name", "asked")
     wait_for(workspace, "asked", "step", process)
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=_DEADLINE_SECONDS)
+    out, err = process.communicate(timeout=DEADLINE_SECONDS)
 
     assert process.returncode == 0, err
     assert "fettle train --resume asked" in out
@@ -112,7 +79,7 @@ def test_interrupted_it_says_how_to_go_on_and_ends_with_the_same_adapter(
     assert not (workspace.bundles / "asked").exists()
 
     process = launch(workspace, "train", "--resume", "asked", "--json")
-    out, err = process.communicate(timeout=_DEADLINE_SECONDS)
+    out, err = process.communicate(timeout=DEADLINE_SECONDS)
 
     assert process.returncode == 0, err
     result = json.loads(out)
@@ -129,11 +96,11 @@ def test_killed_it_goes_on_from_its_last_checkpoint_and_ends_with_the_same_adapt
     process = launch(workspace, "train", *PLAN, f"base={tiny_base}", "--name", "killed")
     wait_for(workspace, "killed", "checkpoint", process)
     process.kill()
-    process.communicate(timeout=_DEADLINE_SECONDS)
+    process.communicate(timeout=DEADLINE_SECONDS)
     assert process.returncode == -signal.SIGKILL
 
     process = launch(workspace, "train", "--resume", "killed", "--json")
-    out, err = process.communicate(timeout=_DEADLINE_SECONDS)
+    out, err = process.communicate(timeout=DEADLINE_SECONDS)
 
     assert process.returncode == 0, err
     assert sha256_of_file(Path(json.loads(out)["bundle"]) / ADAPTER) == wanted
@@ -168,7 +135,7 @@ def live_and_die(workspace: Workspace, run: str, words: Sequence[str], deaths: D
         wait_for(workspace, run, "started", process, lives)
         is_left_alone = deaths.had >= deaths.wanted
         try:
-            life = _DEADLINE_SECONDS if is_left_alone else deaths.chance.uniform(0, deaths.seconds)
+            life = DEADLINE_SECONDS if is_left_alone else deaths.chance.uniform(0, deaths.seconds)
             _, err = process.communicate(timeout=life)
             assert process.returncode == 0, err
         except subprocess.TimeoutExpired:

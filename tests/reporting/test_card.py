@@ -13,7 +13,13 @@ MANIFEST = {
     "task": "classify",
     "kind": "adapter",
     "labels": ["refund", "status"],
-    "base": {"name": "tiny", "random_seed": None, "fingerprint": {"weights": "f" * 64}, "lineage": []},
+    "base": {
+        "name": "tiny",
+        "kind": "folder",
+        "random_seed": None,
+        "fingerprint": {"weights": "f" * 64},
+        "lineage": [],
+    },
     "plan": {
         "settings": {
             "seed": 7,
@@ -103,6 +109,8 @@ def test_scores_stand_as_a_table_with_their_intervals() -> None:
     ("parts", "text"),
     [
         ({"kind": "full"}, "all weights, tuned from"),
+        ({"kind": "full", "base__kind": "new"}, "trained from scratch, with `tickets#1a2b3c4d`"),
+        ({"plan__settings__training__tokens_per_step": 8192}, "about 8192 tokens a step"),
         ({"base__random_seed": 5}, "drawn with seed 5"),
         ({"base__lineage": ["abc", "def"]}, "Tuned before as: abc, def."),
         ({"plan__settings__goal": {"words": "sort mail", "metric": "", "least_gain": None}}, "- sort mail"),

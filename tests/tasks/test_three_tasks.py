@@ -115,15 +115,12 @@ def test_a_written_answer_is_the_text_of_what_was_written(model: OpenModel) -> N
 
 
 @SETTINGS
-@given(st.text(st.characters(codec="utf-8"), max_size=60), st.integers(1, 30))
-def test_windows_learn_every_token_of_a_document_once(model: OpenModel, text: str, length: int) -> None:
+@given(texts)
+def test_every_token_of_a_document_is_learned_and_its_end_too(model: OpenModel, text: str) -> None:
     tokenizer = model.tokenizer
-    windows = DocumentEncoder(tokenizer, PromptSettings(max_length=length)).examples(PlainText(text), "f:1")
+    (found,) = DocumentEncoder(tokenizer).examples(PlainText(text), "f:1")
     wanted = [tokenizer.end_id, *tokenizer.encode_plain(text), tokenizer.end_id]
-    assert [token for window in windows for token in window.reads.token.tolist()] == wanted[1:]
-    assert [token for window in windows for token in window.ids.tolist()] == wanted[:-1]
-    assert all(window.num_tokens <= length for window in windows)
-    assert all(window.num_tokens == length for window in windows[:-1])
-    for window in windows:
-        assert window.reads.at.tolist() == list(range(window.num_tokens))
-        assert window.source == "f:1"
+    assert found.reads.token.tolist() == wanted[1:]
+    assert found.ids.tolist() == wanted[:-1]
+    assert found.reads.at.tolist() == list(range(found.num_tokens))
+    assert found.num_bytes(tokenizer.bytes_of_tokens) == len(text.encode())

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from fettle.errors import RequestError
 from fettle.models.tokenizer import ModelTokenizer, open_tokenizer
-from fettle.tokens.example import Example, TokenReads
+from fettle.tokens.example import Example
+from fettle.tokens.length import cut_example
 from fettle.tokens.template import (
     Turn,
     continue_prompt,
-    cut_example,
     encode_document,
     encode_prompt,
     encode_turns,
@@ -243,13 +243,6 @@ def test_a_cut_example_is_a_beginning_with_the_reads_inside_it(
             assert not cut.is_stop_learned
             for column in ("at", "token", "weight"):
                 assert getattr(cut.reads, column).tolist() == getattr(found.reads, column)[inside].tolist()
-
-
-def test_a_cut_that_leaves_only_looked_at_tokens_leaves_nothing() -> None:
-    found = Example(TokenReads.of([1, 2, 3, 4], [0] * 4, [0.0] * 4).at, TokenReads.of([0, 3], [7, 7], [0.0, 1.0]))
-    assert cut_example(found, 2) is None
-    kept = cut_example(Example(found.ids, TokenReads.of([0, 3], [7, 7], [1.0, 1.0])), 2)
-    assert kept is not None and kept.num_learned == 1
 
 
 @SETTINGS

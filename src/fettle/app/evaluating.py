@@ -42,7 +42,7 @@ from fettle.tokens.example import Example
 from fettle.tokens.length import fit_example
 
 BITS_PER_BYTE = "bits_per_byte"
-MOST_HELD_OUT_TOKENS = 2**18
+MOST_HELD_OUT_TOKENS = 2**17
 _MOST_ANSWERED_ROWS = 200
 
 OnProgress = Callable[[str, int, int], None]
@@ -282,9 +282,9 @@ def _losses(model: OpenModel, asker: Asker, encoder: Encoder, rows: Sequence[Row
     owner: list[int] = []
     for place, row in enumerate(rows):
         for whole in encoder.examples(row.record, f"{row.file}:{row.line}"):
-            parts = fit_example(whole, asker.max_length, asker.settings.prompt.too_long)
-            examples += parts
-            owner += [place] * len(parts)
+            fitting = fit_example(whole, asker.max_length, asker.settings.prompt.too_long)
+            examples += fitting
+            owner += [place] * len(fitting)
     found = [_RowLoss() for _ in rows]
     for place, example, read in zip(owner, examples, read_tokens(model, examples, asker.dtype), strict=True):
         found[place].loss -= float(read.log_probabilities.astype("f8") @ example.reads.weight)

@@ -120,7 +120,7 @@ class Preflight:
     lost: dict[str, int]
     num_cut: int
     num_split: int
-    num_parts: int
+    num_sections: int
     made_base: MadeBase | None
     share_with_stop: float
     has_own_template: bool
@@ -141,7 +141,7 @@ class Preflight:
             "rows_lost": self.lost,
             "rows_cut": self.num_cut,
             "rows_split": self.num_split,
-            "parts_of_split_rows": self.num_parts,
+            "sections_of_split_rows": self.num_sections,
             "made_base": vars(self.made_base) if self.made_base else None,
             "share_of_rows_with_stop_token": self.share_with_stop,
             "labels": list(self.labels),
@@ -214,7 +214,7 @@ def inspect(prepared: Prepared, settings: PlanSettings) -> Preflight:
         lost=dict(prepared.lost),
         num_cut=prepared.num_cut,
         num_split=prepared.num_split,
-        num_parts=sum(len(row) for row in prepared.learned if len(row) > 1) if prepared.num_split else 0,
+        num_sections=sum(len(row) for row in prepared.learned if len(row) > 1) if prepared.num_split else 0,
         made_base=_made_base(prepared),
         share_with_stop=with_stop / len(prepared.learned),
         has_own_template=prepared.tokenizer.has_own_template,
@@ -257,10 +257,10 @@ def decide_machine(prepared: Prepared, settings: PlanSettings) -> Machine:
 
 
 def make_stream(prepared: Prepared, settings: PlanSettings) -> EpochStream:
-    """The rows of each step. The parts of a document that was split are rows of their own."""
+    """The rows of each step. The sections of a document that was split are rows of their own."""
     rows = prepared.learned
     if settings.prompt.too_long == "split":
-        rows = [[part] for row in rows for part in row]
+        rows = [[section] for row in rows for section in row]
     if settings.training.tokens_per_step:
         return RowsByTokens(rows, settings.training.tokens_per_step, settings.seed)
     return ShuffledRows(rows, settings.training.rows_per_step, settings.seed)
@@ -338,7 +338,7 @@ def _encode(
         if is_long and prompt.too_long == "drop":
             lost[f"longer than {max_length} tokens"] += 1
             continue
-        fitting = [part for example in whole for part in fit_example(example, max_length, prompt.too_long)]
+        fitting = [short for example in whole for short in fit_example(example, max_length, prompt.too_long)]
         if not fitting:
             lost[f"the answer begins after {max_length} tokens"] += 1
             continue
@@ -361,7 +361,9 @@ def _refuse_unsound(prepared: Prepared, examples: Sequence[Example], with_stop: 
             "the stop token would never be learned: the model would not know where to end",
             where=prepared.version.label,
             expected="an end marker after each answer, inside max_length",
-            attempt=f"prompt.max_length larger (now {prepared.max_length}), or a base that ends its turns",
+            attempt="prompt.too_long=split, which loses nothing"
+            if prepared.task.can_split
+            else f"prompt.max_length larger (now {prepared.max_length}), or a base that ends its turns",
         )
 
 

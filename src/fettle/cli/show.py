@@ -14,6 +14,7 @@ from fettle.errors import Fault
 
 _LOWER_IS_BETTER = ("loss", "perplexity", "rmse", "bits_per_byte")
 _MOST_FAULTS = 10
+_MOST_TOKENS = 240
 
 
 def show_scores(report: Mapping[str, Any]) -> None:
@@ -57,10 +58,15 @@ def show_settings(settings: Iterable[Any], everything: bool) -> None:
 
 
 def show_tokens(source: str, tokens: Sequence[Any]) -> None:
-    """A row as the model sees it. Learned tokens stand out by colour and by brackets, for plain text too."""
+    """A row as the model sees it, a long one without its middle. Learned tokens stand out by colour and by brackets."""
     text = Text()
     is_open = False
-    for token in tokens:
+    num_hidden = max(0, len(tokens) - _MOST_TOKENS)
+    for place, token in enumerate(tokens):
+        if 0 <= place - _MOST_TOKENS // 2 < num_hidden:
+            if place == _MOST_TOKENS // 2:
+                text.append(f" … {num_hidden} tokens … ", style="dim italic")
+            continue
         if token.is_learned != is_open:
             text.append("⟦" if token.is_learned else "⟧", style="bold green")
             is_open = token.is_learned

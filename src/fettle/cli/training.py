@@ -107,7 +107,7 @@ def show_preflight(plan: ResolvedPlan, preflight: looking.Preflight) -> None:
     if goal.words:
         OUT.print(f"goal: {escape(goal.words)}")
     rows = ", ".join(f"{count} {name}" for name, count in preflight.rows.items())
-    split = f", {preflight.num_split} split into {preflight.num_parts} parts" if preflight.num_split else ""
+    split = f", {preflight.num_split} split into {preflight.num_sections} sections" if preflight.num_split else ""
     OUT.print(f"rows: {rows}; {sum(preflight.lost.values())} lost, {preflight.num_cut} cut{split}", highlight=False)
     for reason, count in preflight.lost.items():
         OUT.print(f"  {count} rows lost: {reason}")

@@ -61,17 +61,13 @@ class ShapeSettings(Settings):
         """What keeps these sizes from being a model, all of it.
 
         >>> [fault.problem for fault in ShapeSettings(width=250, heads=4, key_heads=3).faults()]
-        ['250 wide cannot be divided among 4 heads', '4 heads cannot share 3 heads of keys']
+        ['250 wide cannot be divided among 4 heads of an even width', '4 heads cannot share 3 heads of keys']
         """
         found = []
-        if self.width % self.heads:
-            problem = f"{self.width} wide cannot be divided among {self.heads} heads"
-            wider = -(-self.width // self.heads) * self.heads
-            found.append(Fault("shape.width", 0, problem, "a multiple of shape.heads", f"shape.width={wider}"))
-        elif self.width // self.heads % 2:
-            problem = f"each head would be {self.width // self.heads} wide, and positions turn its numbers in pairs"
-            expected = "an even width for each of shape.heads"
-            found.append(Fault("shape.width", 0, problem, expected, f"shape.width={self.width + self.heads}"))
+        if self.width % (2 * self.heads):  # positions turn the numbers of a head in pairs
+            problem = f"{self.width} wide cannot be divided among {self.heads} heads of an even width"
+            wider = -(-self.width // (2 * self.heads)) * 2 * self.heads
+            found.append(Fault("shape.width", 0, problem, "a multiple of twice shape.heads", f"shape.width={wider}"))
         if self.key_heads and self.heads % self.key_heads:
             problem = f"{self.heads} heads cannot share {self.key_heads} heads of keys"
             fitting = [number for number in range(1, self.heads + 1) if self.heads % number == 0]

@@ -69,9 +69,9 @@ class ModelTokenizer:
         first word, which is counted as a byte.
         """
         is_byte_level = "ByteLevel" in str(self.inner.backend_tokenizer.decoder)
-        sizes = np.zeros(self.vocabulary_size, np.int64)
-        added = self.inner.added_tokens_decoder
-        for text, token in self.inner.get_vocab().items():
+        vocabulary, added = self.inner.get_vocab(), self.inner.added_tokens_decoder
+        sizes = np.zeros(max(vocabulary.values()) + 1, np.int64)
+        for text, token in vocabulary.items():
             if token in added:
                 sizes[token] = 0 if text in self.control_texts else len(text.encode())
             elif is_byte_level or _ONE_BYTE.fullmatch(text):

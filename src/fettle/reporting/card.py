@@ -31,9 +31,12 @@ def model_card(manifest: Table, identity: str, report: Table | None) -> str:
 
 
 def _head(manifest: Table, base: Table, data: Table) -> str:
-    front = f"---\nlibrary_name: fettle\nbase_model: {base['name']}\ntags: [{manifest['task']}]\n---\n"
+    is_new = base["kind"] == "new"
+    base_line = "" if is_new else f"base_model: {base['name']}\n"
+    front = f"---\nlibrary_name: fettle\n{base_line}tags: [{manifest['task']}]\n---\n"
     kind = "an adapter for" if manifest["kind"] == "adapter" else "all weights, tuned from"
-    made_from = f"{kind} `{base['name']}`, with `{data['version']}`"
+    made_from = "trained from scratch" if is_new else f"{kind} `{base['name']}`"
+    made_from += f", with `{data['version']}`"
     return f"{front}\n# {manifest['name']}\n\nA model for `{manifest['task']}`: {made_from}.\n"
 
 
@@ -69,10 +72,12 @@ def _scores(report: Table | None) -> list[str]:
 
 
 def _making(settings: Table, training: Table, machine: Table) -> list[str]:
+    num_tokens = settings["training"].get("tokens_per_step")
+    size = f"about {num_tokens} tokens" if num_tokens else f"{settings['training']['rows_per_step']} rows"
     return [
         f"{training['steps']} optimizer steps, {training['learned_tokens']} learned tokens, "
         f"{training['seconds']:.0f} s, at most {training['peak_memory_bytes'] / 2**30:.1f} GiB.",
-        f"Learning rate {settings['training']['learning_rate']}, {settings['training']['rows_per_step']} rows a step, "
+        f"Learning rate {settings['training']['learning_rate']}, {size} a step, "
         f"seed {settings['seed']}; weights of step {training['kept_step']}.",
         f"Layout {machine['layout']}, {machine['dtype']}, {machine['threads']} threads, {machine['device']}.",
         "Every setting with its origin stands under `plan` in bundle.json.",

@@ -21,7 +21,7 @@ class Task:
 
     `labels` gives the closed set of answers that training rows name (empty where answers are free), `encoder` and
     `answerer` are factories, `question` makes a record from the words of a person who asks. With `can_split` a record
-    that is too long may be learned in parts.
+    that is too long may be learned in sections.
     """
 
     name: str

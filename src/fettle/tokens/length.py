@@ -1,4 +1,4 @@
-"""Examples that are longer than the model may read: cut, or learned in parts."""
+"""Examples that are longer than the model may read: cut, or learned in sections."""
 
 from __future__ import annotations
 
@@ -23,27 +23,27 @@ def cut_example(example: Example, max_length: int) -> Example | None:
     """
     if example.num_tokens <= max_length:
         return example
-    part = _part(example, 0, max_length)
-    if not part.num_learned:
+    first = _section(example, 0, max_length)
+    if not first.num_learned:
         return None
-    return Example(part.ids, part.reads, example.source, False, example.num_tokens - max_length)
+    return Example(first.ids, first.reads, example.source, False, example.num_tokens - max_length)
 
 
 def split_example(example: Example, max_length: int) -> list[Example]:
-    """The parts of a document, one after the other: each token is read in one part and learned in one.
+    """The sections of a document, one after the other: each token is read in one of them and learned in one.
 
-    The first token of a later part was learned at the end of the part before it; here it is only read, and what
-    follows it is learned without sight of the parts before.
+    The first token of a later section was learned at the end of the one before it; here it is only read, and what
+    follows it is learned without sight of what came before.
 
     >>> ids, reads = np.arange(5), TokenReads.of([0, 1, 2, 3, 4], [1, 2, 3, 4, 9], [1.0] * 5)
-    >>> [(part.ids.tolist(), part.reads.token.tolist()) for part in split_example(Example(ids, reads), 3)]
+    >>> [(one.ids.tolist(), one.reads.token.tolist()) for one in split_example(Example(ids, reads), 3)]
     [([0, 1, 2], [1, 2, 3]), ([3, 4], [4, 9])]
     """
-    parts = [_part(example, start, max_length) for start in range(0, example.num_tokens, max_length)]
-    return [part for part in parts if part.num_learned]
+    sections = [_section(example, start, max_length) for start in range(0, example.num_tokens, max_length)]
+    return [section for section in sections if section.num_learned]
 
 
-def _part(example: Example, start: int, length: int) -> Example:
+def _section(example: Example, start: int, length: int) -> Example:
     reads = example.reads
     is_inside = (reads.at >= start) & (reads.at < start + length)
     inside = TokenReads(reads.at[is_inside] - start, reads.token[is_inside], reads.weight[is_inside])
