@@ -60,7 +60,7 @@ def test_from_a_folder_to_a_model_that_writes(
 ) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _process: {0})
     workspace = open_workspace()
-    imported = say(capsys, "data", "import", str(essays), "--name", "essays", "--whole-files")
+    imported = say(capsys, "data", "import-texts", str(essays), "--name", "essays")
     assert (imported["rows_kept"], imported["task"]) == (40, "text")
     assert [Path(path).name for path in imported["passed_over"]] == ["sun.png"]
     say(capsys, "data", "split", "essays")

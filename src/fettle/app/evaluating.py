@@ -70,7 +70,7 @@ class Asker:
 
 @dataclass
 class _RowLoss:
-    """Summed loss (nats), learned weight and bytes of one row."""
+    """Summed loss (nats) and learned weight of one row, and its bytes where the task is judged by them."""
 
     loss: float = 0.0
     weight: float = 0.0
@@ -289,7 +289,8 @@ def _losses(model: OpenModel, asker: Asker, encoder: Encoder, rows: Sequence[Row
     for place, example, read in zip(owner, examples, read_tokens(model, examples, asker.dtype), strict=True):
         found[place].loss -= float(read.log_probabilities.astype("f8") @ example.reads.weight)
         found[place].weight += example.learned_weight
-        found[place].num_bytes += example.num_bytes(model.tokenizer.bytes_of_tokens)
+        if BITS_PER_BYTE in asker.task.metrics:
+            found[place].num_bytes += example.num_bytes(model.tokenizer.bytes_of_tokens)
     return found
 
 

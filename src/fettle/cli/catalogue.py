@@ -35,8 +35,8 @@ def models_list(json: bool = JSON) -> None:
     for card in cards:
         OUT.print(f"{card['name']}  {card['kind']}  {escape(str(card['about']))}", highlight=False)
     OUT.print(
-        "also: base=/folder/of/a/model, base=owner/name from the hub, base=random:… for fresh weights, base=new for one "
-        "made from the rows",
+        "also: base=/folder/of/a/model, base=owner/name from the hub, base=random:… for fresh weights, "
+        "base=new for one made from the rows",
         style="dim",
     )
 

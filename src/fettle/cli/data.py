@@ -35,9 +35,6 @@ def import_command(
     maps: list[str] = typer.Option(
         [], "--map", help="COLUMN=FIELD; FIELD is text, label, prompt, completion, messages or -."
     ),
-    whole_files: bool = typer.Option(
-        False, "--whole-files", help="A text file is one document, not each block between blank lines."
-    ),
     json: bool = JSON,
 ) -> None:
     """Read files into a new version. Bad rows are refused with their line, and wait in quarantine to be mended.
@@ -45,19 +42,28 @@ def import_command(
     \b
     fettle data import tickets.csv --name tickets
     fettle data import mail.xlsx --name mail --map Betreff=text --map Art=label
-    fettle data import ./essays --name essays --whole-files
     fettle data import .fettle/datasets/mail/…/quarantine/mail.csv --name mail --map Betreff=text --map Art=label
     """
-    if whole_files:
-        if maps or task not in (None, "text"):
-            raise RequestError(
-                "whole files are plain documents: they have no columns to map, and no other task",
-                where="--whole-files",
-                expected="neither --map nor another --task than text",
-            )
-        result = import_documents(open_workspace(), files, name)
-    else:
-        result = import_data(open_workspace(), files, name, task, dict(pair(word) for word in maps))
+    result = import_data(open_workspace(), files, name, task, dict(pair(word) for word in maps))
+    if json:
+        print_json(result.as_json())
+        return
+    show_import(result)
+
+
+@app.command("import-texts")
+def import_texts_command(
+    files: list[Path] = typer.Argument(..., help="Text files, or folders of them."),
+    name: str = typer.Option(..., "--name", help="Dataset to make, or to add to."),
+    json: bool = JSON,
+) -> None:
+    """Read text files into a new version, each file one document: its blank lines part nothing.
+
+    \b
+    fettle data import-texts ./essays --name essays
+    fettle data import-texts letters/*.txt diary.md --name letters
+    """
+    result = import_documents(open_workspace(), files, name)
     if json:
         print_json(result.as_json())
         return

@@ -29,7 +29,7 @@ COMMANDS = {
     "export": ("fettle.cli.using", "write a bundle for use elsewhere, with a proof of parity"),
     "doctor": ("fettle.cli.demo", "what this machine can do, and what to mend"),
 }
-_TRAINING_PACKAGES = ("torch", "transformers", "peft", "safetensors", "accelerate")
+_TRAINING_PACKAGES = ("torch", "transformers", "tokenizers", "peft", "safetensors", "accelerate")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

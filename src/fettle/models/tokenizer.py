@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from jinja2 import TemplateError
 from numpy.typing import NDArray
-from transformers import AutoTokenizer, PreTrainedTokenizerBase
+from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from fettle.errors import DamagedFile, RequestError
 
@@ -68,7 +68,8 @@ class ModelTokenizer:
         The tokens of a byte-level tokenizer add up to the bytes of the text exactly. Others put a blank before the
         first word, which is counted as a byte.
         """
-        is_byte_level = "ByteLevel" in str(self.inner.backend_tokenizer.decoder)
+        is_fast = isinstance(self.inner, PreTrainedTokenizerFast)
+        is_byte_level = is_fast and "ByteLevel" in str(self.inner.backend_tokenizer.decoder)
         vocabulary, added = self.inner.get_vocab(), self.inner.added_tokens_decoder
         sizes = np.zeros(max(vocabulary.values()) + 1, np.int64)
         for text, token in vocabulary.items():
