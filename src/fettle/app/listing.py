@@ -71,7 +71,7 @@ def find_made_base(workspace: Workspace, reference: str) -> Path | None:
     if kind != NEW_BASE or not colon:
         return None
     folder = workspace.bases / key
-    if not key or not (folder / SEAL).is_file():
+    if not key.isalnum() or not (folder / SEAL).is_file():
         names = [f"{NEW_BASE}:{path.name}" for path in workspace.bases.iterdir() if not path.name.startswith(".")]
         raise UnknownName(
             f"there is no base {reference!r} in this workspace",

@@ -114,10 +114,11 @@ def base_of_bundle(workspace: Workspace, bundle: Bundle, override: str | None = 
     """The base that a bundle was tuned from, found again; another one is refused."""
     known: Any = bundle.part("base")
     reference = override or str(known["reference"])
-    if known["kind"] == NEW_BASE and override is None:  # the bundle holds it, so that it goes wherever the bundle goes
-        return _made_source(reference, bundle.path / BASE, known["random_seed"])
     try:
-        source = locate_base(workspace, reference, known["random_seed"] or 0)
+        if known["kind"] == NEW_BASE and override is None:  # the bundle holds it, and takes it wherever it goes
+            source = _made_source(reference, bundle.path / BASE, known["random_seed"])
+        else:
+            source = locate_base(workspace, reference, known["random_seed"] or 0)
     except (UnknownName, MissingFile) as problem:
         raise MissingFile(
             f"the base of {bundle.name} is not where it was",

@@ -35,6 +35,7 @@ def split_example(example: Example, max_length: int) -> list[Example]:
     The first token of a later section was learned at the end of the one before it; here it is only read, and what
     follows it is learned without sight of what came before.
 
+    >>> import numpy as np
     >>> ids, reads = np.arange(5), TokenReads.of([0, 1, 2, 3, 4], [1, 2, 3, 4, 9], [1.0] * 5)
     >>> [(one.ids.tolist(), one.reads.token.tolist()) for one in split_example(Example(ids, reads), 3)]
     [([0, 1, 2], [1, 2, 3]), ([3, 4], [4, 9])]
