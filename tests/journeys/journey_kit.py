@@ -12,7 +12,7 @@ from pathlib import Path
 from fettle.storage.workspace import Workspace
 
 FETTLE = Path(sys.executable).with_name("fettle")
-DEADLINE_SECONDS = 60
+DEADLINE_SECONDS = 180
 
 ASKS = {
     "delivery": ("where is my parcel", "when will it arrive", "the delivery is late"),
@@ -71,4 +71,6 @@ def wait_for(workspace: Workspace, run: str, event: str, process: subprocess.Pop
             return
         assert process.poll() is None, process.communicate()
         time.sleep(0.005)
+    process.kill()
+    process.communicate()
     raise AssertionError(f"no {event} in {DEADLINE_SECONDS} s")
