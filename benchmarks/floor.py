@@ -20,12 +20,13 @@ from typing import Any
 import torch
 from torch.profiler import ProfilerActivity, profile
 
+from benchmarks.training import OURS
 from benchmarks.training_worker import fettle_job
 from benchmarks.workloads import WORKLOADS
 from fettle.models.machine import keep_freed_pages
 from fettle.training.loop import train
 
-PRODUCTS = ("aten::mm", "aten::bmm", "aten::addmm")
+PRODUCTS = ("aten::mm", "aten::bmm", "aten::addmm", "aten::addmm_")
 RECORDED_STEP, NUM_STEPS = 3, 6
 Shape = tuple[str, tuple[int, ...], tuple[int, ...], str]
 
@@ -67,7 +68,7 @@ def products_of(recorded: Any) -> Counter[Shape]:
     for event in events:
         if event.get("name") in PRODUCTS and "Input Dims" in event.get("args", {}):
             dims, kinds = event["args"]["Input Dims"], event["args"]["Input type"]
-            first = 1 if event["name"] == "aten::addmm" else 0
+            first = 1 if event["name"].startswith("aten::addmm") else 0
             found[(event["name"], tuple(dims[first]), tuple(dims[first + 1]), kinds[first])] += 1
     return found
 
@@ -106,7 +107,7 @@ def main(name: str) -> None:
     rows = workload.steps(RECORDED_STEP + 1)[RECORDED_STEP]
     recorder = Recorder()
     with tempfile.TemporaryDirectory() as folder:
-        job = fettle_job(workload, [rows] * NUM_STEPS, {}, Path(folder))
+        job = fettle_job(workload, [rows] * NUM_STEPS, OURS, Path(folder))
         job.watchers = [recorder]
         train(job)
     step = median([*recorder.seconds[2:RECORDED_STEP], *recorder.seconds[RECORDED_STEP + 1 :]])

@@ -111,12 +111,18 @@ def run(engine: str, workload: str, steps: int, options: dict[str, Any]) -> dict
 def search(workload: str) -> dict[str, Any]:
     """The peer's fastest settings, one change at a time."""
     options, fastest = dict(START), float("inf")
+    losses: list[float] = []
     for change in [{}, *GRID]:
         tried = {**options, **change}
         if change.get("rows_per_call", 0) > WORKLOADS[workload].rows_per_step:
             continue
         result = run("peer", workload, GRID_STEPS, tried)
         if result is None:
+            continue
+        found = result["losses"]
+        losses = losses or found
+        if any(abs(a - b) > MOST_LOSS_DIFFERENCE * abs(b) for a, b in zip(found, losses, strict=True)):
+            print(f"peer {workload} {tried}: other losses than before, so not taken", file=sys.stderr)
             continue
         seconds = min(result["step_seconds"][1:]) if not change.get("torch_compile") else result["step_seconds"][-1]
         if seconds < fastest:
