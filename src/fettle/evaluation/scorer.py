@@ -114,35 +114,13 @@ def _losses(rows: Outcomes) -> tuple[list[float], list[float]]:
     return [row.loss / row.weight if row.weight else 0.0 for row in rows], [row.weight for row in rows]
 
 
-def _loss(rows: Outcomes) -> Estimate:
-    means, weights = _losses(rows)
-    return bootstrap_mean(means, weights)
-
-
-def _compare_loss(a: Outcomes, b: Outcomes, name_a: str, name_b: str) -> Comparison:
-    means_a, weights = _losses(a)
-    means_b, _ = _losses(b)
-    return compare_paired(name_a, name_b, "loss", means_a, means_b, weights=weights, is_binary=False)
-
-
 def _bits(rows: Outcomes) -> tuple[list[float], list[float]]:
     """Bits for each byte of each row, and its weight: its bytes."""
     return [metrics.bits_per_byte(row.loss, row.num_bytes) for row in rows], [float(row.num_bytes) for row in rows]
 
 
-def _bits_per_byte(rows: Outcomes) -> Estimate:
-    values, weights = _bits(rows)
-    return bootstrap_mean(values, weights)
-
-
-def _compare_bits(a: Outcomes, b: Outcomes, name_a: str, name_b: str) -> Comparison:
-    values_a, weights = _bits(a)
-    values_b, _ = _bits(b)
-    return compare_paired(name_a, name_b, "bits_per_byte", values_a, values_b, weights=weights, is_binary=False)
-
-
 def _perplexity(rows: Outcomes) -> Estimate:
-    loss = _loss(rows)
+    loss = _LOSS.estimate(rows)
     low, high = loss.interval
     return Estimate(_finite_perplexity(loss.value), (_finite_perplexity(low), _finite_perplexity(high)))
 
@@ -154,8 +132,8 @@ def _finite_perplexity(loss: float) -> float:
 
 def _compare_perplexity(a: Outcomes, b: Outcomes, name_a: str, name_b: str) -> Comparison:
     """The test of the loss; the difference and its interval as perplexities around b's."""
-    loss = _compare_loss(a, b, name_a, name_b)
-    floor = _loss(b).value
+    loss = _LOSS.compare(a, b, name_a, name_b)
+    floor = _LOSS.estimate(b).value
 
     def apart(difference: float) -> float:
         return _finite_perplexity(floor + difference) - _finite_perplexity(floor)
@@ -177,11 +155,26 @@ def _text_metric(name: str, measure: Callable[[str, str], float]) -> Metric:
     return Metric(name, True, estimate, compare)
 
 
+def _loss_metric(name: str, columns: Callable[[Outcomes], tuple[list[float], list[float]]]) -> Metric:
+    """A mean over rows of different weight, the less the better. `columns` gives values and weights."""
+
+    def estimate(rows: Outcomes) -> Estimate:
+        return bootstrap_mean(*columns(rows))
+
+    def compare(a: Outcomes, b: Outcomes, name_a: str, name_b: str) -> Comparison:
+        values_a, weights = columns(a)
+        values_b, _ = columns(b)
+        return compare_paired(name_a, name_b, name, values_a, values_b, weights=weights, is_binary=False)
+
+    return Metric(name, False, estimate, compare)
+
+
+_LOSS = _loss_metric("loss", _losses)
 _TABLE = {
     "accuracy": Metric("accuracy", True, _accuracy, _compare_accuracy),
     "macro_f1": Metric("macro_f1", True, _macro_f1, _compare_macro_f1),
-    "loss": Metric("loss", False, _loss, _compare_loss),
-    "bits_per_byte": Metric("bits_per_byte", False, _bits_per_byte, _compare_bits),
+    "loss": _LOSS,
+    "bits_per_byte": _loss_metric("bits_per_byte", _bits),
     "perplexity": Metric("perplexity", False, _perplexity, _compare_perplexity),
     "chrf": _text_metric("chrf", metrics.chrf),
     "rouge_l": _text_metric("rouge_l", metrics.rouge_l),

@@ -16,6 +16,7 @@ class PlainTextFile:
     """A .txt or .md file, or any other that is text and nothing else; each document starts at its first line."""
 
     name = "plain_text"
+    _is_whole = False
 
     def recognise(self, sample: Sample) -> str | None:
         if sample.suffix in _STRUCTURED_SUFFIXES or not sample.lines():
@@ -26,14 +27,14 @@ class PlainTextFile:
         block: list[bytes] = []
         start, size_bytes = 0, 0
         for number, line in physical_lines(path):
-            if not line.strip():
+            if not line.strip() and not (self._is_whole and block):
                 if block:
                     yield _document(path, start, b"".join(block))
                 block, size_bytes = [], 0
                 continue
             if not block:
                 start = number
-            # Beyond the limit the block is refused anyway, and its end is all that matters.
+            # Beyond the limit the document is refused anyway, and its end is all that matters.
             if size_bytes <= MAX_ROW_BYTES:
                 block.append(line)
                 size_bytes += len(line)
@@ -44,29 +45,16 @@ class PlainTextFile:
         return QuarantineForm(".txt", separator=b"\n\n")
 
 
-class WholeTextFile:
+class WholeTextFile(PlainTextFile):
     """The same files, each of them one document: what stands between blank lines belongs together."""
 
     name = "whole_text"
+    _is_whole = True
 
     def recognise(self, sample: Sample) -> str | None:
         if sample.suffix in _STRUCTURED_SUFFIXES:
             return None
         return "plain text, the whole file a document"
-
-    def read(self, path: Path) -> Iterator[RawRow | RefusedRow]:
-        lines: list[bytes] = []
-        start, size_bytes = 0, 0
-        for number, line in physical_lines(path):
-            if not lines and not line.strip():
-                continue
-            start = start or number
-            # Beyond the limit the file is refused anyway, and its end is all that matters.
-            if size_bytes <= MAX_ROW_BYTES:
-                lines.append(line)
-                size_bytes += len(line)
-        if lines:
-            yield _document(path, start, b"".join(lines))
 
     def quarantine_form(self, path: Path) -> QuarantineForm:
         return QuarantineForm(".txt")
