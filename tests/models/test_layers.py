@@ -92,3 +92,12 @@ def test_the_last_feed_forward_network_sees_what_is_read_and_no_more(tiny_base: 
     assert loss == pytest.approx(wanted_loss, rel=1e-6)
     for name, gradient in wanted.items():
         assert (found[name] - gradient).norm() <= 1e-5 * gradient.norm(), name
+
+
+def test_after_a_call_the_last_layer_runs_for_every_token_again(tiny_base: Path) -> None:
+    model, untouched = open_model(tiny_base), open_model(tiny_base)
+    learn(model, rows(0, 3, 9))
+    batch = make_batch(rows(1, 5, 30), "padded")
+    with only_reading(model.network), only_reading(untouched.network):
+        wanted = read_logits(untouched.network, lay_out(batch, "padded", CPU))
+        assert torch.equal(read_logits(model.network, lay_out(batch, "padded", CPU)), wanted)
