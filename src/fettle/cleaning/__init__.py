@@ -1,0 +1,1 @@
+"""Rows in, mended rows out: each operation says which rows it changed or dropped, and why."""
