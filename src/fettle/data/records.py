@@ -14,25 +14,40 @@ import msgspec
 
 from fettle.errors import RequestError
 
-ROLES = ("system", "user", "assistant")
+ROLES = ("system", "user", "assistant", "tool")
 
 
 class BadRecord(RequestError):
     """What makes no record: the bytes or the fields of one row. It becomes the fault of that row and stops no file."""
 
 
+class ToolCall(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """An assistant's wish to have a tool run. `arguments` is a JSON object as text; `id` is what the answer names."""
+
+    name: str
+    arguments: str
+    id: str = ""
+
+
 class Message(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
-    """One turn. `weight` says how much an assistant turn is learned: 1 learned, 0 only read."""
+    """One turn. `weight` says how much an assistant turn is learned: 1 learned, 0 only read.
+
+    An assistant turn that calls tools may have no content; a tool turn answers the call that `tool_call_id` names.
+    """
 
     role: str
     content: str
     weight: float = 1.0
+    name: str = ""
+    tool_calls: tuple[ToolCall, ...] = ()
+    tool_call_id: str = ""
 
 
-class Conversation(msgspec.Struct, frozen=True, tag="conversation"):
-    """Turns in order, an optional system turn first; the task `chat`."""
+class Conversation(msgspec.Struct, frozen=True, omit_defaults=True, tag="conversation"):
+    """Turns in order, an optional system turn first; the task `chat`. `tools` are JSON objects as text."""
 
     messages: tuple[Message, ...]
+    tools: tuple[str, ...] = ()
 
 
 class LabelledText(msgspec.Struct, frozen=True, tag="labelled"):
@@ -42,17 +57,112 @@ class LabelledText(msgspec.Struct, frozen=True, tag="labelled"):
     label: str
 
 
+class MultiLabelledText(msgspec.Struct, frozen=True, tag="labels"):
+    """A text and all the labels it should get, none among them; the task `classify`."""
+
+    text: str
+    labels: tuple[str, ...]
+
+
+class Span(msgspec.Struct, frozen=True):
+    """Characters `start` to just before `end` of a text are a `label`."""
+
+    start: int
+    end: int
+    label: str
+
+
+class TaggedText(msgspec.Struct, frozen=True, tag="tagged"):
+    """A text and the spans to be found in it, in order of `start`; the task `tag`."""
+
+    text: str
+    spans: tuple[Span, ...]
+
+
+class ScoredText(msgspec.Struct, frozen=True, omit_defaults=True, tag="scored"):
+    """A text, or two that are compared, and a number; the task `score`."""
+
+    text: str
+    score: float
+    other: str = ""
+
+
+class TextPair(msgspec.Struct, frozen=True, omit_defaults=True, tag="pair"):
+    """A text and one that belongs to it, `others` that do not, or a `score` of how near the two are; `embed`."""
+
+    text: str
+    match: str
+    others: tuple[str, ...] = ()
+    score: float | None = None
+
+
+class Preference(msgspec.Struct, frozen=True, omit_defaults=True, tag="preference"):
+    """A conversation that awaits an answer, a better and a worse one; the task `prefer`."""
+
+    prompt: tuple[Message, ...]
+    chosen: tuple[Message, ...]
+    rejected: tuple[Message, ...]
+    tools: tuple[str, ...] = ()
+
+
+class JudgedAnswer(msgspec.Struct, frozen=True, omit_defaults=True, tag="judged"):
+    """A conversation, one answer to it, and whether that is a good one; the task `prefer`."""
+
+    prompt: tuple[Message, ...]
+    answer: tuple[Message, ...]
+    is_good: bool
+
+
+class JudgedSteps(msgspec.Struct, frozen=True, tag="steps"):
+    """A conversation, the steps of one answer, and for each whether it is right; the task `prefer`."""
+
+    prompt: tuple[Message, ...]
+    steps: tuple[str, ...]
+    are_right: tuple[bool, ...]
+
+
+class GradedPrompt(msgspec.Struct, frozen=True, omit_defaults=True, tag="graded"):
+    """A conversation that ends with the user, and what a grader needs to judge answers; the task `reinforce`.
+
+    `reference` is one JSON object as text: every key of the row but the turns and the tools.
+    """
+
+    messages: tuple[Message, ...]
+    reference: str = "{}"
+    tools: tuple[str, ...] = ()
+
+
 class PlainText(msgspec.Struct, frozen=True, tag="text"):
     """A document; the task `text`."""
 
     text: str
 
 
-Record: TypeAlias = Conversation | LabelledText | PlainText
+Record: TypeAlias = (
+    Conversation
+    | LabelledText
+    | MultiLabelledText
+    | TaggedText
+    | ScoredText
+    | TextPair
+    | Preference
+    | JudgedAnswer
+    | JudgedSteps
+    | GradedPrompt
+    | PlainText
+)
 
-TASK_OF_RECORD: dict[type[Conversation] | type[LabelledText] | type[PlainText], str] = {
+TASK_OF_RECORD: dict[type[msgspec.Struct], str] = {
     Conversation: "chat",
     LabelledText: "classify",
+    MultiLabelledText: "classify",
+    TaggedText: "tag",
+    ScoredText: "score",
+    TextPair: "embed",
+    Preference: "prefer",
+    JudgedAnswer: "prefer",
+    JudgedSteps: "prefer",
+    GradedPrompt: "reinforce",
     PlainText: "text",
 }
 
@@ -87,14 +197,46 @@ def input_text(record: Record) -> str:
     >>> input_text(LabelledText("where is it", "order_status"))
     'where is it'
     """
-    if isinstance(record, Conversation):
-        given = []
-        for message in record.messages:
-            if message.role == "assistant" and message.weight > 0:
-                break
-            given.append(f"{message.role}: {message.content}")
-        return "\n".join(given)
+    match record:
+        case Conversation(messages):
+            return _lines(messages[: _first_learned(messages)])
+        case Preference(prompt) | JudgedAnswer(prompt) | JudgedSteps(prompt) | GradedPrompt(prompt):
+            return _lines(prompt)
+        case ScoredText(text, _, other):
+            return f"{text}\n{other}" if other else text
     return record.text
+
+
+def answer_text(record: Record) -> str:
+    """What a model should say to `input_text`: the label, or all from the first learned turn on.
+
+    Trap: plain text has no answer, and a text may have many matches, so neither ever contradicts another.
+
+    >>> answer_text(LabelledText("where is it", "order_status"))
+    'order_status'
+    >>> answer_text(TaggedText("Ada in Rome", (Span(0, 3, "PERSON"), Span(7, 11, "PLACE"))))
+    'Ada: PERSON, Rome: PLACE'
+    """
+    match record:
+        case LabelledText(_, label):
+            return label
+        case MultiLabelledText(_, labels):
+            return ", ".join(labels)
+        case TaggedText(text, spans):
+            return ", ".join(f"{text[span.start : span.end]}: {span.label}" for span in spans)
+        case ScoredText(_, score):
+            return f"{score:g}"
+        case Conversation(messages):
+            return _lines(messages[_first_learned(messages) :])
+        case Preference(_, chosen):
+            return _lines(chosen)
+        case JudgedAnswer(_, answer):
+            return _lines(answer)
+        case JudgedSteps(_, steps):
+            return "\n".join(steps)
+        case GradedPrompt(_, reference):
+            return reference
+    return ""
 
 
 def texts_of(record: Record) -> list[str]:
@@ -103,23 +245,40 @@ def texts_of(record: Record) -> list[str]:
     >>> texts_of(LabelledText("where is it", "order_status"))
     ['where is it', 'order_status']
     """
-    if isinstance(record, Conversation):
-        return [message.content for message in record.messages]
-    return [record.text, record.label] if isinstance(record, LabelledText) else [record.text]
+    match record:
+        case LabelledText(text, label):
+            return [text, label]
+        case MultiLabelledText(text, labels):
+            return [text, *labels]
+        case ScoredText(text, _, other):
+            return [text, other] if other else [text]
+        case TextPair(text, other, others):
+            return [text, other, *others]
+        case PlainText(text) | TaggedText(text):
+            return [text]
+        case JudgedSteps(prompt, steps):
+            return [*_contents(prompt), *steps]
+        case Preference(prompt, chosen, rejected):
+            return _contents((*prompt, *chosen, *rejected))
+        case JudgedAnswer(prompt, answer):
+            return _contents((*prompt, *answer))
+    return _contents(record.messages)
 
 
-def answer_text(record: Record) -> str:
-    """What a model should say to `input_text`: the label, or all from the first learned turn on.
+def _first_learned(messages: tuple[Message, ...]) -> int:
+    learned = (place for place, turn in enumerate(messages) if turn.role == "assistant" and turn.weight > 0)
+    return next(learned, len(messages))
 
-    Trap: plain text has no answer, and so two documents never contradict each other.
 
-    >>> answer_text(LabelledText("where is it", "order_status"))
-    'order_status'
-    """
-    if isinstance(record, LabelledText):
-        return record.label
-    if isinstance(record, PlainText):
-        return ""
-    learned = (place for place, turn in enumerate(record.messages) if turn.role == "assistant" and turn.weight > 0)
-    first = next(learned, len(record.messages))
-    return "\n".join(f"{turn.role}: {turn.content}" for turn in record.messages[first:])
+def _lines(messages: tuple[Message, ...]) -> str:
+    return "\n".join(f"{turn.role}: {_said(turn)}" for turn in messages)
+
+
+def _said(turn: Message) -> str:
+    """What a turn says, the tools that it calls too."""
+    called = [f"{call.name}({call.arguments})" for call in turn.tool_calls]
+    return " ".join([turn.content, *called]) if called else turn.content
+
+
+def _contents(messages: tuple[Message, ...]) -> list[str]:
+    return [_said(message) for message in messages]
