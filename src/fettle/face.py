@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from fettle.app import evaluating, examples, preflight, running, using
-from fettle.app.examples import ImportResult
+from fettle.app import evaluating, preflight, running, using
 from fettle.app.planning import resolve_plan
 from fettle.app.preflight import Preflight
 from fettle.app.running import RunResult
 from fettle.app.using import Model
+from fettle.app.workshop import importing, splitting
+from fettle.app.workshop.importing import ImportResult
 from fettle.data.split import Shares
 from fettle.evaluation.report import Report
 from fettle.storage.catalogue import StoredVersion
@@ -30,15 +31,13 @@ def import_data(
 
     Raises `RequestError` where no row can be used, with every fault.
     """
-    paths = [Path(file) for file in files]
-    if whole_files:
-        return examples.import_documents(open_workspace(), paths, name)
-    return examples.import_data(open_workspace(), paths, name, task, columns)
+    how = importing.HowToRead("text" if whole_files else task, columns or {}, whole_files)
+    return importing.import_data(open_workspace(), [Path(file) for file in files], name, how)
 
 
 def split_data(version: str, *, validation: float = 0.1, test: float = 0.2) -> StoredVersion:
     """Give every row a part by hash of its content; shares from 0 to 1."""
-    return examples.split_data(open_workspace(), version, Shares(1 - validation - test, validation, test))
+    return splitting.split_data(open_workspace(), version, Shares(1 - validation - test, validation, test))
 
 
 def plan(recipe: str, settings: Mapping[str, object] | Sequence[str] = ()) -> Preflight:

@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 from app_kit import SETTINGS, intents, notes, replies
 
-from fettle.app.examples import import_data, split_data
 from fettle.app.planning import resolve_plan
 from fettle.app.running import RunResult, start_run
+from fettle.app.workshop.importing import HowToRead, import_data
+from fettle.app.workshop.splitting import split_data
 from fettle.data.split import Shares
 from fettle.storage.workspace import Workspace, open_workspace
 
@@ -44,7 +45,7 @@ def fill(workspace: Workspace, folder: Path) -> None:
     ):
         file = folder / f"{name}.jsonl"
         file.write_text("".join(json.dumps(row) + "\n" for row in rows))
-        import_data(workspace, [file], name, task)
+        import_data(workspace, [file], name, HowToRead(task))
         split_data(workspace, name, Shares(0.7, 0.15, 0.15))
 
 

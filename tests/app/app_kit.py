@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,11 +12,11 @@ from safetensors.torch import load_file, save_file
 
 import fettle.app.running as running
 from fettle.app.planning import ResolvedPlan, resolve_plan
+from fettle.app.workshop.versions import Operation, describe_version
 from fettle.data.records import Row
-from fettle.data.versions import content_hash, encode_rows
+from fettle.data.versions import write_rows
 from fettle.jobs.signals import StopRequest
 from fettle.storage.blobs import sha256_of_file
-from fettle.storage.catalogue import StoredVersion, now
 from fettle.storage.workspace import Workspace
 
 LABELS = ("delivery", "payment", "refund")
@@ -97,19 +98,10 @@ def hashes_of(bundle: Path) -> dict[str, str]:
 
 def store_rows(workspace: Workspace, name: str, task: str, rows: Sequence[Row]) -> None:
     """A version by hand, with the parts that its rows name."""
-    workspace.catalogue.add_version(
-        StoredVersion(
-            dataset=name,
-            task=task,
-            content_hash=content_hash(rows),
-            parent_hash="",
-            operation="import",
-            num_rows=len(rows),
-            rows_blob=workspace.blobs.put(encode_rows(rows)),
-            report={},
-            created_at=now(),
-        )
-    )
+    with workspace.blobs.growing() as blob:
+        written = write_rows(blob.stream, rows)
+    version = describe_version(name, task, written, Operation("import", {}))
+    workspace.catalogue.add_version(replace(version, rows_blob=blob.name))
 
 
 def with_other_weights(base: Path, folder: Path) -> Path:

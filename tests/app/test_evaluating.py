@@ -15,10 +15,10 @@ import fettle.app.evaluating as evaluating
 import fettle.app.listing as listing
 import fettle.app.opening as opening
 from fettle.app.evaluating import evaluate
-from fettle.app.examples import load_rows
 from fettle.app.listing import show_report
 from fettle.app.running import start_run
 from fettle.app.using import load
+from fettle.app.workshop.versions import load_rows
 from fettle.data.records import LabelledText, Row
 from fettle.errors import RequestError, UnknownName
 from fettle.evaluation.report import Outcome

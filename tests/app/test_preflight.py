@@ -13,8 +13,8 @@ import pytest
 from app_fixtures import one_core, workspace  # noqa: F401
 from app_kit import LABELS, intents, plan_of, store_rows
 
-from fettle.app.examples import load_rows
 from fettle.app.preflight import inspect, prepare, show_tokens
+from fettle.app.workshop.versions import load_rows
 from fettle.data.records import Conversation, LabelledText, Message, PlainText, Row
 from fettle.errors import RequestError, UnsoundPlan
 from fettle.storage.workspace import Workspace

@@ -13,8 +13,8 @@ from app_fixtures import one_core, workspace  # noqa: F401
 from app_kit import hashes_of, never_stop, plan_of, stop_after, with_other_weights
 
 import fettle.app.running as running
-from fettle.app.examples import import_data
 from fettle.app.running import RunResult, resume_run, start_run
+from fettle.app.workshop.importing import import_data
 from fettle.errors import FettleError, RequestError, UnknownName
 from fettle.jobs.run import RunFolder
 from fettle.storage.catalogue import Catalogue

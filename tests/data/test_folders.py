@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from import_kit import import_files
 
 from fettle.data.containers.plain_text import WholeTextFile
 from fettle.data.folders import SUFFIXES, find_files
-from fettle.data.importing import import_files
 from fettle.errors import RequestError
 
 

@@ -12,11 +12,12 @@ from fettle.data.records import Conversation, LabelledText, Message, PlainText, 
 from fettle.data.split import PARTS
 from fettle.data.versions import (
     VersionName,
+    Written,
     content_hash,
-    decode_rows,
-    encode_rows,
     parse_version_name,
+    read_rows,
     rows_of_part,
+    write_rows,
 )
 from fettle.errors import DamagedFile, RequestError, UnknownName
 
@@ -38,6 +39,19 @@ rows_of_any_kind = st.lists(
     ),
     max_size=6,
 )
+
+
+def encode_rows(rows):
+    sink = io.BytesIO()
+    written = write_rows(sink, rows)
+    assert written == Written(content_hash(rows), len(rows))
+    return sink.getvalue()
+
+
+def decode_rows(data):
+    return list(read_rows(io.BytesIO(data)))
+
+
 ROWS = [Row(LabelledText(f"text {n}", "x"), "a.csv", n, {"id": str(n)}, PARTS[n % 3]) for n in range(40)]
 
 
@@ -62,18 +76,21 @@ def test_other_programs_can_open_a_version():
     assert table.num_rows == 40
 
 
-def test_bytes_that_were_not_written_are_damage():
-    rows = [Row(PlainText("x"), "", 1)]
-    data = encode_rows(rows)
-    for place in range(len(data)):
-        changed = bytearray(data)
-        changed[place] ^= 0x10
-        # A byte that nothing is read from may change; what is read may not.
-        with contextlib.suppress(DamagedFile):
-            assert decode_rows(bytes(changed)) == rows
+def test_a_file_that_is_cut_off_is_damage():
+    data = encode_rows([Row(PlainText("x"), "", 1)])
     for damaged in (b"", b"PAR1", b"text,label\n", data[:-1], data[: len(data) // 2], data + b"x"):
         with pytest.raises(DamagedFile):
             decode_rows(damaged)
+
+
+def test_a_flipped_bit_in_a_page_is_damage():
+    rows = [Row(PlainText(f"a text that is kept, number {n}"), "f", n) for n in range(200)]
+    data = encode_rows(rows)
+    for place in range(40, 400, 7):
+        changed = bytearray(data)
+        changed[place] ^= 0x10
+        with contextlib.suppress(DamagedFile):
+            assert decode_rows(bytes(changed)) == rows
 
 
 def test_another_parquet_file_is_no_version():
@@ -82,10 +99,18 @@ def test_another_parquet_file_is_no_version():
     pq.write_table(table.drop_columns(["part"]), sink)
     with pytest.raises(DamagedFile):
         decode_rows(sink.getvalue())
-    sink = io.BytesIO()
-    pq.write_table(table.slice(1), sink)
-    with pytest.raises(DamagedFile):
-        decode_rows(sink.getvalue())
+
+
+def test_rows_are_written_and_read_in_groups_and_none_is_lost(monkeypatch):
+    monkeypatch.setattr("fettle.data.versions._ROWS_PER_GROUP", 7)
+    monkeypatch.setattr("fettle.data.versions._ROWS_PER_READ", 3)
+    data = encode_rows(ROWS)
+    assert pq.ParquetFile(io.BytesIO(data)).num_row_groups == 6
+    assert decode_rows(data) == ROWS
+    monkeypatch.setattr("fettle.data.versions._BYTES_PER_GROUP", 12)
+    data = encode_rows(ROWS)
+    assert pq.ParquetFile(io.BytesIO(data)).num_row_groups == 19
+    assert decode_rows(data) == ROWS
 
 
 @given(rows_of_any_kind)

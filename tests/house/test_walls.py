@@ -26,7 +26,6 @@ LARGE_ROOMS: dict[str, int] = {}
 # Functions with more parameters than five, and how many they have.
 WIDE_FUNCTIONS = {
     "app/demo.py:_train": 6,
-    "app/examples.py:_store": 7,
     "app/running.py:_bundle": 7,
     "app/running.py:_carry_out": 7,
     "app/running.py:_job": 7,

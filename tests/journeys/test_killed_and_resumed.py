@@ -17,9 +17,10 @@ import pytest
 from journey_kit import DEADLINE_SECONDS, launch, wait_for, write_intents
 from safetensors.numpy import load_file
 
-from fettle.app.examples import import_data, split_data
 from fettle.app.planning import resolve_plan
 from fettle.app.running import start_run
+from fettle.app.workshop.importing import import_data
+from fettle.app.workshop.splitting import split_data
 from fettle.data.split import Shares
 from fettle.storage.blobs import sha256_of_file
 from fettle.storage.workspace import Workspace, open_workspace

@@ -11,9 +11,9 @@ from journey_kit import ASKS, FEW, write_intents, write_replies
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 import fettle
-from fettle.app.examples import load_rows
 from fettle.app.listing import show_report
 from fettle.app.using import export, predict_file
+from fettle.app.workshop.versions import load_rows
 from fettle.storage.workspace import open_workspace
 
 
@@ -25,7 +25,7 @@ def _one_core(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("recipe", ["classify", "classify-lora"])
 def test_from_examples_to_an_exported_classifier(tiny_base: Path, tmp_path: Path, recipe: str) -> None:
     imported = fettle.import_data(write_intents(tmp_path / "intents.jsonl"), name="intents")
-    assert (imported.imported.rows_read, imported.version.num_rows) == (61, 60)
+    assert (imported.rows_read, imported.version.num_rows) == (61, 60)
     split = fettle.split_data("intents", validation=0.15, test=0.2)
     settings = [
         f"data={split.label}",

@@ -53,3 +53,34 @@ def test_the_same_bytes_are_written_once(tmp_path: Path) -> None:
 def test_a_blob_that_is_gone_is_a_damaged_file(tmp_path: Path) -> None:
     with pytest.raises(DamagedFile):
         BlobStore(tmp_path).get("0" * 64)
+
+
+def test_a_blob_grows_under_no_name_and_is_then_the_same_blob(tmp_path):
+    store = BlobStore(tmp_path)
+    with store.growing() as blob:
+        for piece in (b"some ", b"bytes"):
+            blob.stream.write(piece)
+        assert list(store.names()) == []
+    assert blob.name == store.put(b"some bytes")
+    assert store.checked(blob.name).read_bytes() == store.get(blob.name) == b"some bytes"
+    assert list(store.names()) == [blob.name]
+    assert not [path for path in tmp_path.rglob("*") if "partial" in path.name]
+
+
+def test_a_blob_that_fails_to_grow_leaves_nothing(tmp_path):
+    store = BlobStore(tmp_path)
+    with pytest.raises(KeyError), store.growing() as blob:
+        blob.stream.write(b"half")
+        raise KeyError
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_checked_finds_a_changed_byte_and_a_missing_file(tmp_path):
+    store = BlobStore(tmp_path)
+    name = store.put(b"some bytes")
+    store.path(name).write_bytes(b"sOme bytes")
+    with pytest.raises(DamagedFile):
+        store.checked(name)
+    store.remove(name)
+    with pytest.raises(DamagedFile):
+        store.checked(name)

@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Protocol
 
 from fettle.app.evaluating import OnProgress, evaluate
-from fettle.app.examples import ImportResult, import_data, load_rows, split_data
 from fettle.app.planning import ResolvedPlan, resolve_plan
 from fettle.app.preflight import Preflight, inspect, prepare
 from fettle.app.running import RunResult, start_run
 from fettle.app.using import load, load_base
+from fettle.app.workshop.importing import HowToRead, ImportResult, import_data
+from fettle.app.workshop.splitting import split_data
+from fettle.app.workshop.versions import load_rows
 from fettle.data.records import Conversation
 from fettle.data.split import Shares
 from fettle.evaluation.report import Report
@@ -129,7 +131,7 @@ def run_demo(
 
 
 def _import(workspace: Workspace, teller: Teller, name: str, column_map: dict[str, str]) -> None:
-    teller.on_import(import_data(workspace, [EXAMPLES / "messages.jsonl"], name, None, column_map))
+    teller.on_import(import_data(workspace, [EXAMPLES / "messages.jsonl"], name, HowToRead(column_map=column_map)))
     split_data(workspace, name, _SHARES)
 
 

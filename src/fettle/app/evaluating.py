@@ -13,11 +13,11 @@ from typing import Any
 import msgspec
 import torch
 
-from fettle.app.examples import load_rows
 from fettle.app.listing import get_bundle
 from fettle.app.opening import BaseSource, base_of_bundle, open_base, open_tuned
 from fettle.app.planning import PlanSettings
 from fettle.app.preflight import Prepared
+from fettle.app.workshop.versions import load_rows
 from fettle.artifacts.bundle import REPORTS, Bundle, write_card
 from fettle.data.records import Row
 from fettle.data.split import shared_inputs

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 import torch
 from transformers import AutoConfig
 
-from fettle.app.examples import load_rows
 from fettle.app.opening import BaseSource, locate_base, make_base
 from fettle.app.planning import PlanSettings
+from fettle.app.workshop.versions import load_rows
 from fettle.data.records import Row
 from fettle.data.split import carve_validation, shared_inputs
 from fettle.errors import RequestError, UnsoundPlan

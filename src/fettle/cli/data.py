@@ -9,7 +9,9 @@ import msgspec
 import typer
 from rich.markup import escape
 
-from fettle.app.examples import ImportResult, import_data, import_documents, list_data, load_rows, split_data
+from fettle.app.workshop.importing import HowToRead, ImportResult, import_data
+from fettle.app.workshop.splitting import split_data
+from fettle.app.workshop.versions import list_data, load_rows
 from fettle.cli.command import JSON, OUT, new_app, print_json, run_app
 from fettle.cli.show import show_faults
 from fettle.data.records import input_text
@@ -44,7 +46,8 @@ def import_command(
     fettle data import mail.xlsx --name mail --map Betreff=text --map Art=label
     fettle data import .fettle/datasets/mail/…/quarantine/mail.csv --name mail --map Betreff=text --map Art=label
     """
-    result = import_data(open_workspace(), files, name, task, dict(pair(word) for word in maps))
+    how = HowToRead(task, dict(pair(word) for word in maps))
+    result = import_data(open_workspace(), files, name, how)
     if json:
         print_json(result.as_json())
         return
@@ -63,7 +66,7 @@ def import_texts_command(
     fettle data import-texts ./essays --name essays
     fettle data import-texts letters/*.txt diary.md --name letters
     """
-    result = import_documents(open_workspace(), files, name)
+    result = import_data(open_workspace(), files, name, HowToRead("text", is_whole=True))
     if json:
         print_json(result.as_json())
         return
@@ -72,10 +75,9 @@ def import_texts_command(
 
 def show_import(result: ImportResult) -> None:
     """What an import did, for people: how files were read, what was refused, what is odd."""
-    imported = result.imported
     by_reason: dict[str, list[str]] = {}
-    for file, recognised in imported.recognised:
-        by_reason.setdefault(recognised.why, []).append(file)
+    for file, why in result.recognised.items():
+        by_reason.setdefault(why, []).append(file)
     for why, read in by_reason.items():
         named = read[0] if len(read) == 1 else f"{len(read):,} files ({read[0]}, …)"
         OUT.print(f"{escape(named)}: {escape(why)}", highlight=False)
@@ -87,18 +89,19 @@ def show_import(result: ImportResult) -> None:
             style="yellow",
             markup=False,
         )
-    show_faults([refusal.fault for refusal in imported.refused])
+    show_faults(result.faults)
     OUT.print(
-        f"[bold]{result.version.label}[/]: {imported.rows_read} rows read, {len(imported.rows)} kept, "
-        f"{len(imported.refused)} refused; the dataset now holds {result.version.num_rows}",
+        f"[bold]{result.version.label}[/]: {result.rows_read} rows read, {result.rows_kept} kept, "
+        f"{result.rows_refused} refused; the dataset now holds {result.version.num_rows}",
         highlight=False,
     )
-    if imported.duplicates:
-        OUT.print(f"note: {imported.duplicates} rows stand in the files more than once", style="yellow")
-    if imported.conflicts:
-        OUT.print(f"note: {imported.conflicts} inputs stand with more than one answer", style="yellow")
-    if result.num_known:
-        OUT.print(f"note: {result.num_known} rows were in the dataset already and are now there twice", style="yellow")
+    repeats = result.repeats
+    if repeats.duplicates:
+        OUT.print(f"note: {repeats.duplicates} rows stand in the files more than once", style="yellow")
+    if repeats.conflicts:
+        OUT.print(f"note: {repeats.conflicts} inputs stand with more than one answer", style="yellow")
+    if repeats.known:
+        OUT.print(f"note: {repeats.known} rows were in the dataset already and are now there twice", style="yellow")
     if result.quarantine:
         OUT.print(
             f"refused rows: {result.quarantine} (mend them, then import that file)", highlight=False, soft_wrap=True

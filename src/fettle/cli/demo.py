@@ -15,10 +15,10 @@ from fettle.cli.training import show_preflight
 
 if TYPE_CHECKING:
     from fettle.app import demo, doctor
-    from fettle.app.examples import ImportResult
     from fettle.app.planning import ResolvedPlan
     from fettle.app.preflight import Preflight
     from fettle.app.running import RunResult
+    from fettle.app.workshop.importing import ImportResult
     from fettle.cli import progress as showing
     from fettle.evaluation.report import Report
 else:
@@ -105,9 +105,9 @@ class _Loud(_Silent):
         OUT.print(f"\n[bold]{escape(title)}[/]  [dim]{escape(text)}[/]", highlight=False)
 
     def on_import(self, result: ImportResult) -> None:
-        why = result.imported.recognised[0][1].why
+        why = next(iter(result.recognised.values()))
         OUT.print(
-            f"{result.version.label}: {len(result.imported.rows)} rows kept, {len(result.imported.refused)} refused",
+            f"{result.version.label}: {result.rows_kept} rows kept, {result.rows_refused} refused",
             highlight=False,
         )
         OUT.print(f"  {why}", style="dim", markup=False, highlight=False)

@@ -167,6 +167,9 @@ TASK_OF_RECORD: dict[type[msgspec.Struct], str] = {
 }
 
 
+_encoder = msgspec.json.Encoder()
+
+
 class Row(msgspec.Struct, frozen=True):
     """A record, where it came from (`line` counts from 1), and the columns that no part of the record took."""
 
@@ -177,18 +180,28 @@ class Row(msgspec.Struct, frozen=True):
     part: str = ""
 
     @property
+    def content_digest(self) -> bytes:
+        """SHA-256 over the record alone: two rows with one digest say the same thing."""
+        return hashlib.sha256(_encoder.encode(self.record)).digest()
+
+    @property
     def content_key(self) -> str:
-        """SHA-256 over the record alone: two rows with one key say the same thing."""
-        return hashlib.sha256(msgspec.json.encode(self.record)).hexdigest()
+        """The content digest as text."""
+        return self.content_digest.hex()
+
+    @property
+    def squeezed_input(self) -> str:
+        """What a model would be given, case, spacing and Unicode form aside."""
+        text = input_text(self.record)
+        return " ".join((text if text.isascii() else unicodedata.normalize("NFKC", text)).casefold().split())
 
     @property
     def input_key(self) -> str:
-        """SHA-256 over what a model would be given, case, spacing and Unicode form aside.
+        """SHA-256 over the squeezed input.
 
         Splits and leak checks use this key, so one question never stands on both sides with two answers.
         """
-        squeezed = " ".join(unicodedata.normalize("NFKC", input_text(self.record)).casefold().split())
-        return hashlib.sha256(squeezed.encode("utf-8", "surrogatepass")).hexdigest()
+        return hashlib.sha256(self.squeezed_input.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def input_text(record: Record) -> str:

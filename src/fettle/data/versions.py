@@ -1,22 +1,25 @@
 """A version of a dataset as bytes, as a hash and as a name.
 
 The bytes are Parquet, so that other programs can open them; the hash is over what the rows say, not over the bytes, so
-that it outlives a change of file, of line numbers or of the Parquet writer. Where bytes are kept is not known here.
+that it outlives a change of file, of line numbers or of the Parquet writer. Rows stream through in both directions, so
+a version may be larger than memory. Where bytes are kept is not known here.
 """
 
 from __future__ import annotations
 
 import hashlib
-import io
+import itertools
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Protocol
 
 import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fettle.data.records import Record, Row
+from fettle.data.records import Record, Row, input_text
 from fettle.data.split import PARTS
 from fettle.errors import DamagedFile, RequestError, UnknownName, near_misses
 
@@ -30,8 +33,11 @@ _SCHEMA = pa.schema(
     ]
 )
 _ROWS_PER_GROUP = 65_536
-_DIGEST_KEY = b"fettle.digest"
+_BYTES_PER_GROUP = 24_000_000
+_ROWS_PER_READ = 4_096
 
+_encoder = msgspec.json.Encoder()
+_fields_encoder = msgspec.json.Encoder(order="sorted")
 _records = msgspec.json.Decoder(list[Record])
 _fields = msgspec.json.Decoder(list[dict[str, str]])
 
@@ -102,6 +108,33 @@ def rows_of_part(rows: Sequence[Row], part: str) -> list[Row]:
     return [row for row in rows if (row.part or "train") == part]
 
 
+class Sink(Protocol):
+    """What rows are written to: a file that is open, or whatever takes bytes as one does."""
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing more is taken."""
+        ...
+
+    def write(self, piece: bytes, /) -> int:
+        """Take bytes."""
+        ...
+
+
+class _Notes(Protocol):
+    """Who is told of every row that is written, with its content digest."""
+
+    def add(self, row: Row, content_digest: bytes) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What was written: the hash over what the rows say, and their number."""
+
+    content_hash: str
+    num_rows: int
+
+
 def content_hash(rows: Iterable[Row]) -> str:
     """SHA-256 over what the rows say, in order: record, part and fields, not the file and the line they came from.
 
@@ -111,60 +144,89 @@ def content_hash(rows: Iterable[Row]) -> str:
     """
     digest = hashlib.sha256()
     for row in rows:
-        # JSON frames the three, so that no two different rows run together into the same bytes.
-        digest.update(msgspec.json.encode((row.content_key, row.part, sorted(row.fields.items()))))
+        digest.update(_said(row, row.content_digest))
     return digest.hexdigest()
 
 
-def encode_rows(rows: Sequence[Row]) -> bytes:
-    """The rows as a Parquet file. Law: `decode_rows` undoes it; the same rows give the same bytes.
+def write_rows(stream: Sink, rows: Iterable[Row], notes: _Notes | None = None) -> Written:
+    """Write rows as a Parquet file. Law: `read_rows` gives them back; the same rows give the same bytes.
 
     The same bytes only from the same release of pyarrow, which writes its name into the file; hence `content_hash`.
     """
-    columns: list[list[object]] = [
-        [msgspec.json.encode(row.record).decode() for row in rows],
-        [row.file for row in rows],
-        [row.line for row in rows],
-        [msgspec.json.encode(row.fields, order="sorted").decode() for row in rows],
-        [row.part for row in rows],
-    ]
-    schema = _SCHEMA.with_metadata({_DIGEST_KEY: _digest(columns)})
-    arrays = [pa.array(column, field.type) for column, field in zip(columns, _SCHEMA, strict=True)]
-    sink = io.BytesIO()
-    pq.write_table(
-        pa.Table.from_arrays(arrays, schema=schema),
-        sink,
-        row_group_size=_ROWS_PER_GROUP,
+    digest = hashlib.sha256()
+    num_rows = 0
+    with pq.ParquetWriter(
+        stream,
+        _SCHEMA,
         compression="zstd",
-        compression_level=3,
+        compression_level=1,
         version="2.6",
         use_dictionary=["file", "part"],
         write_statistics=False,
         write_page_checksum=True,
-    )
-    return sink.getvalue()
+    ) as writer:
+        waiting = iter(rows)
+        while group := _take_group(waiting):
+            records = []
+            for row in group:
+                encoded = _encoder.encode(row.record)
+                content_digest = hashlib.sha256(encoded).digest()
+                digest.update(_said(row, content_digest))
+                if notes is not None:
+                    notes.add(row, content_digest)
+                records.append(encoded)
+            num_rows += len(group)
+            writer.write_batch(_as_columns(group, records))
+    return Written(digest.hexdigest(), num_rows)
 
 
-def decode_rows(data: bytes) -> list[Row]:
-    """The rows that `encode_rows` wrote, or `DamagedFile`: the columns are held against the digest beside them."""
+def read_rows(source: Path | BinaryIO) -> Iterator[Row]:
+    """The rows that `write_rows` wrote, one after the other, or `DamagedFile` at the place where they end."""
     try:
-        table = pq.read_table(io.BytesIO(data), page_checksum_verification=True, use_threads=False)
-        if not table.schema.equals(_SCHEMA):
-            raise ValueError("the columns are others")
-        columns = [table.column(name).to_pylist() for name in _SCHEMA.names]
-        if (table.schema.metadata or {}).get(_DIGEST_KEY) != _digest(columns):
-            raise ValueError("the digest does not match the columns")
-        records = _records.decode(f"[{','.join(columns[0])}]")
-        fields = _fields.decode(f"[{','.join(columns[3])}]")
+        with pq.ParquetFile(source, page_checksum_verification=True) as file:
+            if not file.schema_arrow.equals(_SCHEMA):
+                raise ValueError("the columns are others")
+            for batch in file.iter_batches(batch_size=_ROWS_PER_READ, use_threads=False):
+                columns = [batch.column(name).to_pylist() for name in _SCHEMA.names]
+                records = _records.decode(f"[{','.join(columns[0])}]")
+                fields = _fields.decode(f"[{','.join(columns[3])}]")
+                for parts in zip(records, columns[1], columns[2], fields, columns[4], strict=True):
+                    yield Row(*parts)
     # pyarrow's errors are ValueError, KeyError, OSError or NotImplementedError; msgspec's are ValueError.
     except (pa.ArrowException, ValueError, TypeError, KeyError, OSError, NotImplementedError) as error:
         raise DamagedFile(
             "these bytes are no rows of a dataset",
+            where=str(source) if isinstance(source, Path) else "",
             expected="the Parquet file that an import wrote",
             attempt="import the examples again",
         ) from error
-    return [Row(*parts) for parts in zip(records, columns[1], columns[2], fields, columns[4], strict=True)]
 
 
-def _digest(columns: list[list[object]]) -> bytes:
-    return hashlib.sha256(msgspec.json.encode(columns)).hexdigest().encode()
+def _take_group(rows: Iterator[Row]) -> list[Row]:
+    """The next rows, as many as are held in memory at once."""
+    group: list[Row] = []
+    size = 0
+    for row in itertools.islice(rows, _ROWS_PER_GROUP):
+        group.append(row)
+        # Rows of plain text can be megabytes each; the length of an input is a cheap stand-in for all of a row.
+        size += len(input_text(row.record))
+        if size > _BYTES_PER_GROUP:
+            break
+    return group
+
+
+def _as_columns(group: list[Row], records: list[bytes]) -> pa.RecordBatch:
+    columns: list[list[object]] = [
+        [record.decode() for record in records],
+        [row.file for row in group],
+        [row.line for row in group],
+        [_fields_encoder.encode(row.fields).decode() if row.fields else "{}" for row in group],
+        [row.part for row in group],
+    ]
+    arrays = [pa.array(column, field.type) for column, field in zip(columns, _SCHEMA, strict=True)]
+    return pa.RecordBatch.from_arrays(arrays, schema=_SCHEMA)
+
+
+def _said(row: Row, content_digest: bytes) -> bytes:
+    # JSON frames the three, so that no two different rows run together into the same bytes.
+    return _encoder.encode((content_digest.hex(), row.part, sorted(row.fields.items())))

@@ -35,6 +35,7 @@ class StoredVersion:
     rows_blob: str
     report: dict[str, object]
     created_at: str
+    changes_blob: str = ""
 
     @property
     def label(self) -> str:
@@ -76,8 +77,12 @@ class Catalogue:
             place = str(self._engine.url.database)
             raise FullDisk("the disk is full", where=place, attempt="free some space, then the same again") from None
 
-    def add_version(self, version: StoredVersion) -> None:
-        """Record a version, and its dataset at the first one. A dataset keeps one task."""
+    def add_version(self, version: StoredVersion, *, is_next: bool = False) -> bool:
+        """Record a version, and its dataset at the first one. A dataset keeps one task.
+
+        With `is_next` the version must follow the latest state: False says that another came in between, and that
+        nothing was recorded.
+        """
         with self._session() as session:
             dataset = session.scalar(select(DatasetTable).where(DatasetTable.name == version.dataset))
             if dataset is None:
@@ -90,13 +95,21 @@ class Catalogue:
                     expected="one task in a dataset",
                     attempt="--name with a new name",
                 )
+            latest = session.scalar(
+                select(VersionTable.content_hash)
+                .where(VersionTable.dataset_id == dataset.id)
+                .order_by(VersionTable.id.desc())
+                .limit(1)
+            )
+            if is_next and (latest or "") != version.parent_hash:
+                return False
             same = (
                 VersionTable.dataset_id == dataset.id,
                 VersionTable.content_hash == version.content_hash,
                 VersionTable.parent_hash == version.parent_hash,
             )
             if session.scalar(select(VersionTable.id).where(*same)) is not None:
-                return  # an operation done again on an earlier state
+                return True  # an operation done again on an earlier state
             session.add(
                 VersionTable(
                     dataset_id=dataset.id,
@@ -107,8 +120,10 @@ class Catalogue:
                     rows_blob=version.rows_blob,
                     report=version.report,
                     created_at=version.created_at,
+                    changes_blob=version.changes_blob,
                 )
             )
+            return True
 
     def versions(self, dataset: str) -> list[StoredVersion]:
         """All versions of a dataset, oldest first; none when there is no such dataset."""
@@ -198,6 +213,7 @@ def _stored_version(row: VersionTable, owner: DatasetTable) -> StoredVersion:
         rows_blob=row.rows_blob,
         report=row.report,
         created_at=row.created_at,
+        changes_blob=row.changes_blob,
     )
 
 

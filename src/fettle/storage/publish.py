@@ -4,7 +4,7 @@ After any crash a published path holds the old bytes or the new bytes, whole. A 
 the kernel may have dropped the dirty pages, so the temporary file is removed and the error is raised.
 
 All that is done to a disk goes through the eight functions from `open_new` to `remove_folder`, one operation each, so
-that a test can record, refuse or interrupt every one. They take it that a rename inside a folder happens or does not.
+that a test can record, refuse or interrupt every one. They take it that a rename happens or does not.
 """
 
 from __future__ import annotations
@@ -47,6 +47,22 @@ def publishing_file(path: Path) -> Iterator[Path]:
         sync_folder(path.parent)
     finally:
         _remove_tree(staged)
+
+
+def publish_file(staged: Path, path: Path) -> None:
+    """Give a finished file of another folder its name in `path`'s, or leave both as they were."""
+    make_folders(path.parent)
+    sync_file(staged)
+    rename(staged, path)
+    sync_folder(path.parent)
+
+
+def publish_folder(staged: Path, path: Path) -> None:
+    """The same for a finished folder, with all that is in it; `path` must not exist."""
+    make_folders(path.parent)
+    sync_tree(staged)
+    rename(staged, path)
+    sync_folder(path.parent)
 
 
 @contextmanager
@@ -161,7 +177,7 @@ def sync_folder(path: Path) -> None:
 
 
 def rename(old: Path, new: Path) -> None:
-    """Give a file or folder another name in the same folder; a file of that name is replaced."""
+    """Give a file or folder another name on the same disk; a file of that name is replaced."""
     os.replace(old, new)
 
 

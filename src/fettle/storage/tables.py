@@ -21,7 +21,10 @@ class DatasetTable(Table):
 
 
 class VersionTable(Table):
-    """One immutable state of a dataset. `rows_blob` names its Parquet file; `operation` says what made it."""
+    """One immutable state of a dataset. `rows_blob` names its Parquet file; `operation` says what made it.
+
+    `changes_blob` names what the operation did to each row; empty where it only added rows.
+    """
 
     __tablename__ = "version"
     __table_args__ = (UniqueConstraint("dataset_id", "content_hash", "parent_hash"),)
@@ -34,6 +37,7 @@ class VersionTable(Table):
     rows_blob: Mapped[str]
     report: Mapped[dict[str, object]] = mapped_column(JSON)
     created_at: Mapped[str]
+    changes_blob: Mapped[str] = mapped_column(server_default="")
 
 
 class RunTable(Table):

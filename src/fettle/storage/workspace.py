@@ -44,7 +44,7 @@ def open_workspace(root: Path | None = None) -> Workspace:
     """Open the workspace, making it when it is not there."""
     folder = root or Path(os.environ.get("FETTLE_HOME") or ".fettle")
     try:
-        for inner in ("runs", "bundles", "bases"):
+        for inner in ("runs", "bundles", "bases", "blobs"):
             make_folders(folder / inner)
             sweep_partials(folder / inner)
     except OSError as problem:

@@ -1,0 +1,65 @@
+"""Files read whole into memory, as tests like them: rows, refusals, counts and the files of the quarantine."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from fettle.data.importing import Reading
+from fettle.data.quarantine import Quarantine, Refusal
+from fettle.data.recognise import Recognised
+from fettle.data.records import Row
+from fettle.data.repeats import RepeatCounter
+
+
+@dataclass(frozen=True)
+class Imported:
+    rows: list[Row]
+    refused: list[Refusal]
+    recognised: list[tuple[str, Recognised]]
+    rows_read: int
+    duplicates: int
+    conflicts: int
+    files: dict[str, bytes]
+    task: str
+
+    def quarantine_files(self) -> dict[str, bytes]:
+        return self.files
+
+
+def import_files(paths, column_map, task, progress=None, *, is_whole=False) -> Imported:
+    """All that an import makes of files, nothing stored."""
+    reading = Reading(paths, column_map, task, is_whole=is_whole)
+    refused: list[Refusal] = []
+    with tempfile.TemporaryDirectory() as folder:
+        quarantine = Quarantine(Path(folder), reading.form_of)
+
+        def refuse(refusal: Refusal) -> None:
+            refused.append(refusal)
+            quarantine.add(refusal)
+
+        try:
+            rows = list(reading.rows(refuse, progress))
+        finally:
+            quarantine.close()
+        files = {path.name: path.read_bytes() for path in Path(folder).iterdir()}
+    assert (reading.rows_read, reading.rows_kept, reading.rows_refused) == (
+        len(rows) + len(refused),
+        len(rows),
+        len(refused),
+    )
+    with RepeatCounter() as counter:
+        for row in rows:
+            counter.add(row, row.content_digest)
+        repeats = counter.count()
+    return Imported(
+        rows,
+        refused,
+        reading.recognised,
+        reading.rows_read,
+        repeats.duplicates,
+        repeats.conflicts,
+        files,
+        reading.task,
+    )
