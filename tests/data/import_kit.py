@@ -33,16 +33,13 @@ def import_files(paths, column_map, task, progress=None, *, is_whole=False) -> I
     reading = Reading(paths, column_map, task, is_whole=is_whole)
     refused: list[Refusal] = []
     with tempfile.TemporaryDirectory() as folder:
-        quarantine = Quarantine(Path(folder), reading.form_of)
+        with Quarantine(Path(folder), reading.form_of) as quarantine:
 
-        def refuse(refusal: Refusal) -> None:
-            refused.append(refusal)
-            quarantine.add(refusal)
+            def refuse(refusal: Refusal) -> None:
+                refused.append(refusal)
+                quarantine.add(refusal)
 
-        try:
             rows = list(reading.rows(refuse, progress))
-        finally:
-            quarantine.close()
         files = {path.name: path.read_bytes() for path in Path(folder).iterdir()}
     assert (reading.rows_read, reading.rows_kept, reading.rows_refused) == (
         len(rows) + len(refused),

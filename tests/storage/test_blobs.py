@@ -68,10 +68,14 @@ def test_a_blob_grows_under_no_name_and_is_then_the_same_blob(tmp_path):
 
 
 def test_a_blob_that_fails_to_grow_leaves_nothing(tmp_path):
-    store = BlobStore(tmp_path)
-    with pytest.raises(KeyError), store.growing() as blob:
-        blob.stream.write(b"half")
-        raise KeyError
+
+    def fail() -> None:
+        with BlobStore(tmp_path).growing() as blob:
+            blob.stream.write(b"half")
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail()
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 

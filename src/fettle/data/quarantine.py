@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from pathlib import Path, PurePath
-from typing import BinaryIO
+from typing import BinaryIO, Self
 
 import msgspec
 
@@ -28,7 +28,7 @@ class Refusal(msgspec.Struct, frozen=True):
 
 
 class Quarantine:
-    """A folder of refused rows in the making. `form_of` says how rows of a file are written; close it at the end."""
+    """A folder of refused rows in the making, for a `with`. `form_of` says how rows of a file are written."""
 
     def __init__(self, folder: Path, form_of: Callable[[str], QuarantineForm]) -> None:
         self._folder = folder
@@ -37,6 +37,15 @@ class Quarantine:
         self._names = {FAULTS_FILE}
         self._stack = ExitStack()
         self._faults: BinaryIO | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End every file. The last line ends like every other, so that rows can be added below it."""
+        with self._stack:
+            for stream, _form in self._files.values():
+                write_piece(stream, b"\n")
 
     def add(self, refusal: Refusal) -> None:
         """Write one refused row."""
@@ -54,12 +63,6 @@ class Quarantine:
         stream = self._stack.enter_context(open_new(self._folder / name))
         self._files[file] = stream, form
         write_piece(stream, form.head + refusal.raw)
-
-    def close(self) -> None:
-        """End every file. The last line ends like every other, so that rows can be added below it."""
-        for stream, _ in self._files.values():
-            write_piece(stream, b"\n")
-        self._stack.close()
 
 
 def free_name(stem: str, suffix: str, taken: Iterable[str]) -> str:

@@ -100,10 +100,9 @@ class _Import:
         """
         workspace, reading = self.workspace, self.reading
         with staging_folder(workspace.root / "datasets" / self.name / "quarantine") as staged:
-            quarantine = Quarantine(staged, reading.form_of)
             parent = latest_version(workspace, self.name)
-            version, repeats = self._after(parent, reading.rows(quarantine.add, progress))
-            quarantine.close()
+            with Quarantine(staged, reading.form_of) as quarantine:
+                version, repeats = self._after(parent, reading.rows(quarantine.add, progress))
             while not workspace.catalogue.add_version(version, is_next=True):
                 num_before = parent.num_rows if parent else 0
                 own = islice(read_rows(workspace.blobs.path(version.rows_blob)), num_before, None)
