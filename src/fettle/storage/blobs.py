@@ -112,6 +112,11 @@ class BlobStore:
         """The names of all blobs that are there."""
         return (path.name for path in sorted(self._folder.glob("??/*")) if not path.name.startswith("."))
 
+    def facts(self, name: str) -> tuple[int, float]:
+        """The size of a blob in bytes, and when it was written, in seconds since 1970."""
+        found = self.path(name).stat()
+        return found.st_size, found.st_mtime
+
     def remove(self, name: str) -> None:
         """Remove a blob that nothing refers to any more."""
         remove_file(self.path(name))
