@@ -37,7 +37,7 @@ SHELF = Path("runs") / "blue-heron" / "checkpoints"
 @contextmanager
 def watched_seam(watch: Callable[[str, Callable[..., Any]], Callable[..., Any]]) -> Iterator[None]:
     """Put `watch(name, function)` in the place of each function of the seam, wherever in fettle it was imported."""
-    holders = [module for name, module in sorted(sys.modules.items()) if name.startswith("fettle.storage")]
+    holders = [module for name, module in sorted(sys.modules.items()) if name.startswith("fettle.")]
     changed = []
     for name in SEAM:
         real = getattr(publish, name)

@@ -14,6 +14,7 @@ from fettle.app.workshop.splitting import split_data
 from fettle.app.workshop.versions import list_data, load_rows
 from fettle.cli.command import JSON, OUT, new_app, print_json, run_app
 from fettle.cli.show import show_faults
+from fettle.cli.workshop.lineage import diff_command, gc_command, log_command
 from fettle.data.records import input_text
 from fettle.data.split import Shares
 from fettle.errors import RequestError
@@ -179,6 +180,11 @@ def show_command(
             f"{escape(row.file)}:{row.line} {row.part} [green]{escape(label)}[/] {escape(input_text(row.record))}",
             highlight=False,
         )
+
+
+app.command("diff")(diff_command)
+app.command("log")(log_command)
+app.command("gc")(gc_command)
 
 
 def pair(word: str) -> tuple[str, str]:

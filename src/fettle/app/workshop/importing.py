@@ -94,7 +94,7 @@ class _Import:
     reading: Reading
 
     def keep(self, progress: Progress | None) -> ImportResult:
-        """Store what is read as the next version, and what is refused in quarantine.
+        """Store what is read as the next version, and what is refused in quarantine, which is there first.
 
         Where another import came in between, its rows go first and ours are taken from what was just written.
         """
@@ -103,16 +103,13 @@ class _Import:
             parent = latest_version(workspace, self.name)
             with Quarantine(staged, reading.form_of) as quarantine:
                 version, repeats = self._after(parent, reading.rows(quarantine.add, progress))
+            place = self._set_aside(staged, version)
             while not workspace.catalogue.add_version(version, is_next=True):
                 num_before = parent.num_rows if parent else 0
                 own = islice(read_rows(workspace.blobs.path(version.rows_blob)), num_before, None)
                 parent = latest_version(workspace, self.name)
                 version, repeats = self._after(parent, own)
-            place = None
-            if reading.rows_refused:
-                place = workspace.quarantine(self.name, version.content_hash)
-                discard(place)
-                publish_folder(staged, place)
+                place = self._set_aside(place, version) if place else None
         return ImportResult(
             version,
             reading.rows_read,
@@ -124,6 +121,16 @@ class _Import:
             place,
             tuple(self.found.passed_over),
         )
+
+    def _set_aside(self, refused: Path, version: StoredVersion) -> Path | None:
+        """Put the folder of refused rows beside the version that will be; None where nothing was refused."""
+        if not self.reading.rows_refused:
+            return None
+        place = self.workspace.quarantine(self.name, version.content_hash)
+        if place != refused:
+            discard(place)
+            publish_folder(refused, place)
+        return place
 
     def _after(self, parent: StoredVersion | None, rows: Iterator[Row]) -> tuple[StoredVersion, Repeats]:
         """Write the rows of the parent and then the new ones; the catalogue does not know the version yet."""

@@ -35,7 +35,7 @@ class Difference:
 class Removal:
     """What a removal of unneeded rows took away, or would take."""
 
-    num_blobs: int
+    num_files: int
     num_bytes: int
     forgotten: list[StoredVersion]
 
@@ -98,7 +98,7 @@ def remove_unneeded(workspace: Workspace, keep: int | None = None, *, is_rehears
                 forgotten.append(version)
             else:
                 needed.add(version.rows_blob)
-    num_blobs = num_bytes = 0
+    num_files = num_bytes = 0
     forgotten = [version for version in forgotten if version.rows_blob not in needed]
     newest = time.time() - _YOUNGEST_SECONDS
     old_rows = {version.rows_blob for version in forgotten}
@@ -106,12 +106,12 @@ def remove_unneeded(workspace: Workspace, keep: int | None = None, *, is_rehears
         size, changed = workspace.blobs.facts(name)
         if name in needed or (changed > newest and name not in old_rows):
             continue
-        num_blobs += 1
+        num_files += 1
         num_bytes += size
         if not is_rehearsal:
             workspace.blobs.remove(name)
     there = [version for version in forgotten if version.rows_blob]
-    return Removal(num_blobs, num_bytes, there)
+    return Removal(num_files, num_bytes, there)
 
 
 def _named_elsewhere(workspace: Workspace) -> str:
@@ -125,7 +125,7 @@ def _is_named(version: StoredVersion, documents: str) -> bool:
     return any(name in documents for name in (version.content_hash, version.label))
 
 
-def as_json(rows: Sequence[RowDifference]) -> list[dict[str, object]]:
+def differences_as_json(rows: Sequence[RowDifference]) -> list[dict[str, object]]:
     """Differences in the words of the terminal contract."""
     return [
         {

@@ -1,0 +1,1 @@
+"""What `fettle data` can do with a version once it is there: check, clean, compare, export."""
