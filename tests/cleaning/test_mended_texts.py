@@ -77,7 +77,9 @@ def test_redacted_spans_stay_and_nothing_private_is_left(how, record):
 
 
 def test_a_span_goes_with_words_that_are_cut_out():
-    after, _ = mended(TaggedText("mail ada@x.org now", (Span(0, 4, "a"), Span(5, 14, "b"), Span(10, 18, "c"))), "redact=drop")
+    after, _ = mended(
+        TaggedText("mail ada@x.org now", (Span(0, 4, "a"), Span(5, 14, "b"), Span(10, 18, "c"))), "redact=drop"
+    )
     assert after == TaggedText("mail  now", (Span(0, 4, "a"), Span(5, 9, "c")))
 
 
@@ -97,7 +99,10 @@ def test_what_cannot_be_followed_is_left_or_dropped_with_a_reason():
 
 
 def test_a_row_of_which_nothing_is_left_is_dropped():
-    assert mended(PlainText("👍 "), "strip=emoji") == (None, [("dropped", "stripped: emoji; nothing is left of the text")])
+    assert mended(PlainText("👍 "), "strip=emoji") == (
+        None,
+        [("dropped", "stripped: emoji; nothing is left of the text")],
+    )
     turns = Conversation((Message("user", "hi"), Message("assistant", " https://x.y ")))
     assert mended(turns, "strip=urls")[1][0][1].endswith("nothing is left of turn 2")
     calling = Message("assistant", "https://x.y", tool_calls=(ToolCall("f", "{}"),))
@@ -149,7 +154,7 @@ def test_texts_of_letters_and_blanks_are_left_alone(text):
         "a < b",
         "<unknown>x</unknown>",
         "R&D, AT&T and a&b;",
-        "use &lt;b&gt; for bold",
+        "use &lt;b&gt; for bold, &lt;/p&gt; too",
         "<!-- open",
         "<script> open",
         '<a href="x',
@@ -166,7 +171,7 @@ def test_what_is_no_markup_stays(text):
         ('a<br/>b<BR>c<a title="x>y" href=z>d</a>', "a\nb\ncd"),
         ("x<script>if (a<b) {}</script>y<style>p{}</style><!-- <b> -->z", "xyz"),
         ("<!DOCTYPE html><html><body>Hi&nbsp;there</body></html>", "Hi\xa0there"),
-        ("5 &lt; 6 &gt; 4", "5 < 6 > 4"),
+        ("5 &lt; 6 &gt; 4 &amp;&amp; x&lt;y, List&lt;T&gt;", "5 < 6 > 4 && x<y, List<T>"),
     ],
 )
 def test_html_as_a_browser_shows_it(before, after):
@@ -178,8 +183,9 @@ def test_html_as_a_browser_shows_it(before, after):
     [
         ("**bold** and __bold__, *it* and _it_, ~~gone~~", "bold and bold, it and it, gone"),
         ("> quoted\n> more", "quoted\nmore"),
-        ("![a cat](c.png) and [a dog](d \"title\")", "a cat and a dog"),
+        ('![a cat](c.png) and [a dog](d "title")', "a cat and a dog"),
         ("call `order_id` or `total`", "call `order_id` or total"),
+        ("**use `total`** not `_x_ *y*` or _it_", "use total not `_x_ *y*` or it"),
         ("2*3*4 and a_b_c and ** x ** and 5 * 6 * 7", "2*3*4 and a_b_c and ** x ** and 5 * 6 * 7"),
         ("```python\n# **kept**\n```\n# Title", "```python\n# **kept**\n```\nTitle"),
         ("~~~\n*kept*", "~~~\n*kept*"),
@@ -227,27 +233,45 @@ def test_emoji_go_and_signs_stay(before, after):
         ("a\u200e b", "a b"),
         ("שלום\u200f!", "שלום\u200f!"),
         ("葛\U000e0100飾", "葛\U000e0100飾"),
-        ("🏴\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f", "🏴\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f"),
+        (
+            "🏴\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f",
+            "🏴\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f",
+        ),
     ],
 )
 def test_hidden_letters_go_and_needed_ones_stay(before, after):
     assert strip_hidden(before) == after
 
 
-@pytest.mark.parametrize("text", ["it’s “fine” — ﬁne ＡＢ &amp; <b>", "naïve café", "Ã bientôt, à São", "ÆØÅ"])
+@pytest.mark.parametrize("text", ["it’s “fine” — ﬁne ＡＢ &amp; <b>", "naïve café", "Ça va à São Paulo", "ÆØÅ"])
 def test_repair_leaves_what_people_mean(text):
     assert mend_encoding(text) == text
 
 
 def test_long_hostile_texts_take_no_longer_than_their_length():
-    hostile = ["<script>", "<!--", '<a "', "<a " + " " * 2_000, "**a", "[a](", "# " + " " * 99, "`", "```x\n", "&#1", "http://", ">"]
+    hostile = [
+        "<script>",
+        "<!--",
+        '<a "',
+        "<a " + " " * 2_000,
+        "**a",
+        "[a](",
+        "# " + " " * 99,
+        "`",
+        "```x\n",
+        "&#1",
+        "http://",
+        ">",
+    ]
     for fragment in hostile:
         text = fragment * (200_000 // len(fragment))
         for strip in (strip_html, strip_markdown, strip_urls, strip_emoji, strip_hidden):
             strip(text)
 
 
-@given(texts, st.lists(st.tuples(st.integers(0, 40), st.integers(0, 6), st.sampled_from(["", "x", "[mask]"])), max_size=4))
+@given(
+    texts, st.lists(st.tuples(st.integers(0, 40), st.integers(0, 6), st.sampled_from(["", "x", "[mask]"])), max_size=4)
+)
 @settings(deadline=None, max_examples=200)
 def test_offsets_move_by_edits(text, drawn):
     """Held against a text in which every letter knows where it came from."""
@@ -269,4 +293,6 @@ def test_offsets_move_by_edits(text, drawn):
         return
     kept = [s for s in spans if not any(e.start < s.end and s.start < e.end for e in edits)]
     moved = mend_tagged(TaggedText(text, tuple(kept)), Mended(after, (), tuple(edits)), lambda text: Mended(text))
-    assert [[origin[at] for at in range(s.start, s.end)] for s in moved.spans] == [list(range(s.start, s.end)) for s in kept]
+    assert [[origin[at] for at in range(s.start, s.end)] for s in moved.spans] == [
+        list(range(s.start, s.end)) for s in kept
+    ]

@@ -42,14 +42,16 @@ _INLINES = (
     "|samp|select|small|source|span|strike|strong|sub|sup|svg|textarea|time|tt|u|var|video|wbr"
 )
 # Attributes are bounded in number and length, so that a text full of half-open tags costs no more than its length.
-_ATTRIBUTES = r"""(?:\s(?:[^<>"']|"[^"<>]{0,2000}"|'[^'<>]{0,2000}'){0,2000}|/)?"""
+_ATTRIBUTES = r"""(?:\s(?:[^<>"']|"[^"<]{0,2000}"|'[^'<]{0,2000}'){0,2000}|/)?"""
 _BLOCK = re.compile(rf"</?(?:{_BLOCKS}){_ATTRIBUTES}>", re.I)
 _INLINE = re.compile(rf"</?(?:{_INLINES}){_ATTRIBUTES}>", re.I)
 _UNSEEN = tuple(
     (re.compile(opening, re.I), re.compile(closing, re.I))
     for opening, closing in ((r"<!--", r"-->"), (r"<script[\s>]", r"</script\s*>"), (r"<style[\s>]", r"</style\s*>"))
 )
-_ENTITY = re.compile(r"&(?:#\d{1,7}|#x[0-9a-f]{1,6}|[a-z][a-z0-9]{1,31});", re.I)
+_OPENS_TAG = re.compile(rf"!--|/?(?:{_BLOCKS}|{_INLINES}|script|style)\b", re.I)
+_ESCAPED_TAG = rf"&lt;/?(?:{_BLOCKS}|{_INLINES})\b[^<>&]{{0,500}}&gt;"
+_ENTITY = re.compile(rf"({_ESCAPED_TAG})|&(?:#\d{{1,7}}|#x[0-9a-f]{{1,6}}|[a-z][a-z0-9]{{1,31}});", re.I)
 
 
 def strip_html(text: str) -> str:
@@ -85,11 +87,12 @@ def _without(text: str, opening: re.Pattern[str], closing: re.Pattern[str]) -> s
 
 
 def _unescaped(entity: re.Match[str]) -> str:
-    """The letter that an entity stands for; an angle bracket stays escaped, it would read as a tag next time."""
+    """The letter that an entity stands for. What would read as a tag next time stays escaped."""
+    if entity[1]:
+        return entity.group()
     letter = html.unescape(entity.group())
-    if letter == "<":
-        after = entity.string[entity.end() : entity.end() + 1]
-        return entity.group() if not after or after.isalpha() or after in "/!&" else letter
+    if letter == "<" and _OPENS_TAG.match(entity.string, entity.end()):
+        return entity.group()
     return letter
 
 
@@ -104,9 +107,9 @@ _MARKDOWN: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"(?<![\\*\w])\*(?=[^\s*])([^*\n]{1,500}?)(?<=[^\s*\\])\*(?![*\w])"), r"\1"),
     (re.compile(r"(?<![\\_\w])_(?=[^\s_])([^_\n]{1,500}?)(?<=[^\s_\\])_(?![_\w])"), r"\1"),
     (re.compile(r"(?<![\\~])~~(?=[^\s~])([^~\n]{1,500}?)(?<=[^\s~\\])~~(?!~)"), r"\1"),
-    # Code that holds marks of its own keeps its ticks: without them the marks would be read as Markdown.
-    (re.compile(r"(?<![\\`])`([^`\n*_~\[\]#>]{1,500})`(?!`)"), r"\1"),
 )
+_CODE = re.compile(r"(?<![\\`])(`[^`\n]{1,500}`)(?!`)")
+_MARKS = re.compile(r"[*_~\[\]#>\\]")
 
 
 def strip_markdown(text: str) -> str:
@@ -132,6 +135,18 @@ def strip_markdown(text: str) -> str:
 
 
 def _plain(text: str) -> str:
+    """Words without marks. Code that holds marks keeps its ticks: without them they would be read as Markdown."""
+    parts = _CODE.split(text)
+    joined: list[str] = [""]
+    for place, part in enumerate(parts):
+        if place % 2 and _MARKS.search(part):
+            joined += [part, ""]
+        else:
+            joined[-1] += part[1:-1] if place % 2 else part
+    return "".join(part if place % 2 else _unmarked(part) for place, part in enumerate(joined))
+
+
+def _unmarked(text: str) -> str:
     for pattern, put in _MARKDOWN:
         text = pattern.sub(put, text)
     return text
@@ -190,7 +205,7 @@ def strip_emoji(text: str) -> str:
 
 
 _JOINERS = "\u200c\u200d"
-_MARKS = "\u200e\u200f\u061c"
+_DIRECTIONS = "\u200e\u200f\u061c"
 # Tags may spell the flag of a region, and a selector may choose the form of an ideograph; all else that stands here is
 # seen by nobody, and an instruction can be spelt with it.
 _HIDDEN = re.compile(
@@ -202,7 +217,7 @@ _JOINED_SCRIPTS = re.compile(f"(?<![\u0590-\u1fff\ua800-\uabff\ufe0f{_EMOJI_BASE
 _TRAILING_JOINER = re.compile(rf"[{_JOINERS}]+(?=\s|$)")
 _RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]")
 _SELECTORS = re.compile("[\ufe00-\ufe0f]{2,}")
-_DIRECTION = re.compile(f"[{_MARKS}]")
+_DIRECTION = re.compile(f"[{_DIRECTIONS}]")
 
 
 def strip_hidden(text: str) -> str:
