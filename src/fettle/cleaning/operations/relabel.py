@@ -178,7 +178,11 @@ def _decision(item: RawRow) -> Decision:
     cells = {str(name).strip().lower(): _written(value) for name, value in item.fields.items()}
     for name in ("file", "line"):
         if not cells.get(name):
-            raise _Fault(f"there is no {name}", f"the columns {', '.join(COLUMNS)}", near_misses(name, cells, 1))
+            raise _Fault(
+                f"there is no {name}",
+                f"the columns {', '.join(COLUMNS)}",
+                "" if name in cells else near_misses(name, cells, 1),
+            )
     if not cells["line"].isdecimal():
         raise _Fault(f"the line is {cells['line']!r}", "a whole number")
     verdict, new_label = cells.get("verdict", "").lower(), cells.get("new_label", "")
