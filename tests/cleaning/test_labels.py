@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from openpyxl import Workbook
 from test_operation_laws import hold_to_the_laws
 
+from fettle.cleaning.config import RelabelSettings
 from fettle.cleaning.operations.labels import one_spelling, resolve
-from fettle.cleaning.operations.relabel import Relabel, RelabelSettings
+from fettle.cleaning.operations.relabel import Relabel
 from fettle.cleaning.steps import make_operations, parse_steps, read_words
 from fettle.data.records import (
     JudgedAnswer,

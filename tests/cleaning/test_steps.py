@@ -5,10 +5,8 @@ from cleaning_kit import DETECTORS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fettle.cleaning.config import DeduplicateSettings, LabelsSettings, RedactSettings
 from fettle.cleaning.detectors import Detectors
-from fettle.cleaning.operations.deduplicate import DeduplicateSettings
-from fettle.cleaning.operations.labels import LabelsSettings
-from fettle.cleaning.operations.redact import RedactSettings
 from fettle.cleaning.operations.table import OPERATIONS
 from fettle.cleaning.steps import Step, make_operations, parse_steps, read_words, write_steps
 from fettle.errors import RequestError, UnknownName

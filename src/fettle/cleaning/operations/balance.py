@@ -9,31 +9,19 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import msgspec
 
+from fettle.cleaning.config import BalanceSettings
 from fettle.cleaning.detectors import Detectors
 from fettle.cleaning.operation import Change, Cleaned, add_copies, drop_rows, replace_rows
 from fettle.cleaning.operations.filters import ranks_by_hash
-from fettle.config.settings import Settings
 from fettle.data.groups import label_of
 from fettle.data.records import Row
 from fettle.errors import RequestError
 from fettle.quality.finding import Given
 
 WEIGHT_FIELD = "weight"
-
-
-class BalanceSettings(Settings):
-    """Make labels as common as each other among the rows that train."""
-
-    how: Literal["down", "up", "weights"]
-    """down (leave rows out, as many as the rarest label has stay), up (repeat rows, up to the commonest label), or
-    weights (a field `weight`: the rarer a label, the more a row of it weighs; all together as much as before)."""
-
-    seed: int = 0
-    """Another seed chooses other rows."""
 
 
 @dataclass(frozen=True)

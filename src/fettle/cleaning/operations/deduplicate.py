@@ -8,19 +8,15 @@ is held out is kept, a test row first: so the copy that would leak into training
 from __future__ import annotations
 
 import math
-import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
-from pydantic import Field, field_validator
-
+from fettle.cleaning.config import KEEP_RULE, KEEP_RULES, DeduplicateSettings
 from fettle.cleaning.detectors import Detectors, missing_detector
 from fettle.cleaning.operation import Cleaned, drop_rows
 from fettle.cleaning.where import spoken_text
-from fettle.config.settings import Settings
 from fettle.data.groups import joined
 from fettle.data.records import (
     GradedPrompt,
@@ -38,33 +34,11 @@ from fettle.data.times import date_in, number_in
 from fettle.errors import UnknownName, near_misses
 from fettle.quality.finding import Given
 
-KEEP_RULES = ("longest", "shortest", "first", "last", "newest(FIELD)", "oldest(FIELD)")
-_KEEP = re.compile(r"(longest|shortest|first|last)|(newest|oldest)\(\s*([^()]+?)\s*\)")
 _WORDS = {"exact": "the same as", "near": "nearly the same as", "semantic": "means the same as"}
 _DEFAULT_THRESHOLD = {"exact": 1.0, "near": 0.8, "semantic": 0.95}
 _HELD_OUT_FIRST = ("test", "validation")
 
 Rank = Callable[[int], tuple[float, ...]]
-
-
-class DeduplicateSettings(Settings):
-    """Keep one of the rows that are alike."""
-
-    kind: Literal["exact", "near", "semantic"]
-    """exact (case and spacing aside), near (most of the words) or semantic (the meaning, which needs a model)."""
-
-    keep: str = "longest"
-    """Which one is kept: longest, shortest, first, last, newest(FIELD) or oldest(FIELD), the first of equals."""
-
-    threshold: float | None = Field(default=None, gt=0.0, le=1.0)
-    """How alike: 0.8 of the shingles for near, 0.95 of the cosine for semantic, where none is given."""
-
-    @field_validator("keep")
-    @classmethod
-    def _is_a_rule(cls, keep: str) -> str:
-        if not _KEEP.fullmatch(keep):
-            raise ValueError(f"it is one of {', '.join(KEEP_RULES)}; near: {near_misses(keep, KEEP_RULES, 1)}")
-        return keep
 
 
 @dataclass(frozen=True)
@@ -127,7 +101,7 @@ def rank_by(keep: str, rows: Sequence[Row]) -> Rank:
 
     A row without a readable value of the field is worse than any that has one.
     """
-    found = _KEEP.fullmatch(keep)
+    found = KEEP_RULE.fullmatch(keep)
     if not found:
         raise UnknownName(f"there is no rule {keep!r}", expected=f"one of: {', '.join(KEEP_RULES)}")
     plain, ordered, name = found.groups()

@@ -9,29 +9,15 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
+from fettle.cleaning.config import DropSettings, Which
 from fettle.cleaning.detectors import Detectors
 from fettle.cleaning.operation import Cleaned, drop_rows
-from fettle.config.settings import Settings
 from fettle.data.records import Row, answer_text
 from fettle.errors import UnknownName, near_misses
 from fettle.quality.finding import Check, Finding, Given
 
-Which = Literal["all", "minority", "training"]
 _WHICH: dict[str, Which] = {"leak": "training"}
-
-
-class DropSettings(Settings):
-    """Leave out the rows of the findings of one kind."""
-
-    kind: str
-    """The kind of finding, as a report of findings names it."""
-
-    which: Which | None = None
-    """all rows of a finding; minority (those that do not give its commonest answer; all where two are as common); or
-    training (those not tested, or of a finding without test rows those not validated). By default training for a leak,
-    else all."""
 
 
 @dataclass(frozen=True)

@@ -3,62 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pydantic import Field, field_validator
-
+from fettle.cleaning.config import WORD_RANGE, DropWhereSettings, KeepSettings, LengthSettings, SampleSettings
 from fettle.cleaning.detectors import Detectors
 from fettle.cleaning.operation import Cleaned, drop_rows, keep_places
 from fettle.cleaning.where import Where, fields_of, spoken_text
-from fettle.config.settings import Settings
 from fettle.data.records import Row
 from fettle.quality.finding import Given
-
-_RANGE = re.compile(r"\s*(\d{0,9})\s*\.\.\s*(\d{0,9})\s*")
-
-
-class KeepSettings(Settings):
-    """Keep the rows that an expression holds for."""
-
-    where: str
-    """The expression: label = "refund" and words < 200."""
-
-
-class DropWhereSettings(Settings):
-    """Leave out the rows that an expression holds for."""
-
-    where: str
-    """The expression: part = "train" and text matches /unsubscribe/i."""
-
-
-class LengthSettings(Settings):
-    """Keep the rows of some length."""
-
-    words: str
-    """The fewest and the most words of all that is said in a row, labels left out: 3..200, 3.. or ..200."""
-
-    @field_validator("words")
-    @classmethod
-    def _is_a_range(cls, words: str) -> str:
-        found = _RANGE.fullmatch(words)
-        if not found or not any(found.groups()):
-            raise ValueError("it is a range of words: 3..200, 3.. or ..200")
-        if all(found.groups()) and int(found[1]) > int(found[2]):
-            raise ValueError("its end lies before its beginning")
-        return words
-
-
-class SampleSettings(Settings):
-    """Keep a number of rows, chosen by hash."""
-
-    num_rows: int = Field(ge=1)
-    """How many; fewer rows than that are all kept."""
-
-    seed: int = 0
-    """Another seed chooses other rows."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +41,7 @@ class Length:
 
     def __call__(self, rows: Sequence[Row], given: Given) -> Cleaned:
         """Count the words of every row."""
-        found = _RANGE.fullmatch(self.settings.words)
+        found = WORD_RANGE.fullmatch(self.settings.words)
         least, most = (int(end) if end else None for end in (found.groups() if found else ("", "")))
         reasons = {}
         for place, row in enumerate(rows):

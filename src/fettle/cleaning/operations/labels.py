@@ -10,41 +10,17 @@ import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import msgspec
-from pydantic import Field, field_validator
 
+from fettle.cleaning.config import LabelsSettings
 from fettle.cleaning.detectors import Detectors
 from fettle.cleaning.operation import Change, Cleaned, replace_rows
 from fettle.cleaning.where import labels_in
-from fettle.config.settings import Settings
 from fettle.data.records import JudgedAnswer, LabelledText, MultiLabelledText, Record, Row, Span, TaggedText
 from fettle.quality.finding import Given
 
 _BETWEEN_WORDS = re.compile(r"[\s_-]+")
-
-
-class LabelsSettings(Settings):
-    """Give labels that are one label one spelling."""
-
-    how: Literal["merge"] = "merge"
-    """merge, which is all that there is."""
-
-    map: dict[str, str] = Field(default_factory=dict)
-    """From each label to the one that it becomes. Without a map, labels that differ in case, spaces, hyphens and
-    underscores alone become the commonest of them."""
-
-    @field_validator("map")
-    @classmethod
-    def _ends(cls, names: dict[str, str]) -> dict[str, str]:
-        for name in names:
-            seen = [name]
-            while names.get(seen[-1], seen[-1]) != seen[-1]:
-                seen.append(names[seen[-1]])
-                if seen[-1] in seen[:-1]:
-                    raise ValueError(f"it goes round in a circle: {' → '.join(seen)}")
-        return names
 
 
 @dataclass(frozen=True)

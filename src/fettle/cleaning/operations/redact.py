@@ -10,37 +10,16 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
-from pydantic import Field
-
+from fettle.cleaning.config import RedactSettings
 from fettle.cleaning.detectors import Detectors, FindPersonal, missing_detector
 from fettle.cleaning.detectors import Redact as RedactText
 from fettle.cleaning.operation import Cleaned
 from fettle.cleaning.spans import Edit, Mended
 from fettle.cleaning.texts import mend_rows
-from fettle.config.settings import Settings
 from fettle.data.records import Row
 from fettle.quality.finding import Given
-
-
-class RedactSettings(Settings):
-    """Take out what is private."""
-
-    how: Literal["mask", "hash", "replace", "drop"]
-    """mask (its kind in its place), hash (the same for the same), replace (something made up) or drop (nothing)."""
-
-    salt: str = ""
-    """Goes into hashes and what is made up. Without one, a hash of something short can be found by trying."""
-
-    kinds: tuple[str, ...] = ()
-    """The kinds to take out; none named: all."""
-
-    least_confidence: float = Field(default=0.0, ge=0.0, le=1.0)
-    """What the detector is less sure of stays."""
-
-    fields: tuple[str, ...] = ()
-    """Fields of the rows whose values are redacted too; they are kept as they are where none is named."""
 
 
 class _Redactor:

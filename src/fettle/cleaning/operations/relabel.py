@@ -11,14 +11,13 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import msgspec
 
+from fettle.cleaning.config import RelabelSettings
 from fettle.cleaning.detectors import Detectors
 from fettle.cleaning.operation import Change, Cleaned, replace_rows
 from fettle.cleaning.where import labels_in
-from fettle.config.settings import Settings
 from fettle.data.containers.opening import take_sample
 from fettle.data.containers.protocol import RawRow
 from fettle.data.containers.table import candidates
@@ -38,19 +37,6 @@ _VERDICTS = {
     "wrong": "relabel",
 }
 _JUDGEMENTS = {"good": True, "bad": False}
-
-
-class RelabelSettings(Settings):
-    """Do what a table of reviewed rows says."""
-
-    file: str
-    """The table: CSV, XLSX or JSON Lines with file, line, and verdict or new_label."""
-
-    new_labels: tuple[str, ...] = ()
-    """Labels that may be given although no row has them yet."""
-
-    unknown_rows: Literal["refuse", "skip"] = "refuse"
-    """What is done about rows of the table that are not among the rows: refuse the table, or skip them."""
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 
 import ftfy
 
+from fettle.cleaning.config import RepairSettings
 from fettle.cleaning.detectors import Detectors
 from fettle.cleaning.operation import Cleaned
 from fettle.cleaning.spans import Mended
 from fettle.cleaning.texts import mend_rows
-from fettle.config.settings import Settings
 from fettle.data.records import Row
 from fettle.quality.finding import Given
 
@@ -41,10 +41,6 @@ _ENCODING = ftfy.TextFixerConfig(
 )
 _KEPT_CONTROLS = "\t\n"
 _LINE_ENDS = {"\r\n": "\n", "\r": "\n", "\u2028": "\n", "\u2029": "\n", "\x85": "\n"}
-
-
-class RepairSettings(Settings):
-    """Mend broken encoding, control characters, line ends, letters in pieces and blanks at both ends."""
 
 
 def mend_encoding(text: str) -> str:

@@ -11,25 +11,14 @@ import html
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
+from fettle.cleaning.config import StripSettings
 from fettle.cleaning.detectors import Detectors
 from fettle.cleaning.operation import Cleaned
 from fettle.cleaning.operations.repair import InStages
 from fettle.cleaning.texts import mend_rows
-from fettle.config.settings import Settings
 from fettle.data.records import Row
 from fettle.quality.finding import Given
-
-What = Literal["hidden", "html", "markdown", "urls", "emoji"]
-
-
-class StripSettings(Settings):
-    """Take out what should not be learned."""
-
-    what: What
-    """hidden (characters that nobody sees), html, markdown, urls or emoji."""
-
 
 _BLOCKS = (
     "address|article|aside|blockquote|body|br|center|dd|details|div|dl|dt|fieldset|figcaption|figure|footer|form|h[1-6]"

@@ -9,26 +9,31 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from fettle.cleaning.detectors import Detectors
-from fettle.cleaning.operation import Operation
-from fettle.cleaning.operations.balance import BalanceSettings, make_balance
-from fettle.cleaning.operations.deduplicate import DeduplicateSettings, make_deduplicate
-from fettle.cleaning.operations.drop import DropSettings, make_drop
-from fettle.cleaning.operations.filters import (
+from fettle.cleaning.config import (
+    BalanceSettings,
+    DeduplicateSettings,
+    DropSettings,
     DropWhereSettings,
     KeepSettings,
+    LabelsSettings,
     LengthSettings,
+    RedactSettings,
+    RelabelSettings,
+    RepairSettings,
     SampleSettings,
-    make_drop_where,
-    make_keep,
-    make_length,
-    make_sample,
+    StripSettings,
 )
-from fettle.cleaning.operations.labels import LabelsSettings, make_labels
-from fettle.cleaning.operations.redact import RedactSettings, make_redact
-from fettle.cleaning.operations.relabel import RelabelSettings, make_relabel
-from fettle.cleaning.operations.repair import RepairSettings, make_repair
-from fettle.cleaning.operations.strip import StripSettings, make_strip
+from fettle.cleaning.detectors import Detectors
+from fettle.cleaning.operation import Operation
+from fettle.cleaning.operations.balance import make_balance
+from fettle.cleaning.operations.deduplicate import make_deduplicate
+from fettle.cleaning.operations.drop import make_drop
+from fettle.cleaning.operations.filters import make_drop_where, make_keep, make_length, make_sample
+from fettle.cleaning.operations.labels import make_labels
+from fettle.cleaning.operations.redact import make_redact
+from fettle.cleaning.operations.relabel import make_relabel
+from fettle.cleaning.operations.repair import make_repair
+from fettle.cleaning.operations.strip import make_strip
 from fettle.config.settings import Settings
 
 
