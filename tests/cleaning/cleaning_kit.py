@@ -156,7 +156,7 @@ def redact(text, found, how, salt):
     for each in reversed(found):
         old = text[each.start : each.end]
         digest = hashlib.sha256((salt + old).encode("utf-8", "replace")).hexdigest()[:6]
-        put = {"mask": f"[{each.kind}]", "hash": f"#{digest}", "replace": "somebody", "drop": ""}[how]
+        put = {"mask": f"[{each.kind}]", "hash": f"#{digest}", "replace": "somebody"}[how]
         text = text[: each.start] + put + text[each.end :]
     return text
 
@@ -191,5 +191,7 @@ def short_rows(rows, given):
             yield Finding("short", "note", "the input is short", (place,))
 
 
-DETECTORS = Detectors(find_personal, redact, similar_pairs, semantic_pairs, lambda text: "en", {"short": short_rows})
+DETECTORS = Detectors(
+    find_personal, lambda: redact, similar_pairs, semantic_pairs, lambda text: "en", checks={"short": short_rows}
+)
 GIVEN = Given("chat", embed=embed)

@@ -12,7 +12,7 @@ from fettle.cleaning.operations.deduplicate import normalise
 from fettle.cleaning.steps import make_operations, parse_steps, read_words
 from fettle.cleaning.where import spoken_text
 from fettle.data.groups import label_of
-from fettle.data.records import LabelledText, PlainText, Row
+from fettle.data.records import Conversation, JudgedAnswer, LabelledText, Message, PlainText, Row
 from fettle.errors import RequestError
 from fettle.quality.finding import Finding, Given
 
@@ -189,3 +189,48 @@ def test_balance_without_labels_is_refused():
     for how in ("up", "down", "weights"):
         with pytest.raises(RequestError, match="no row has a label"):
             run([Row(PlainText("a"), "f", 1)], f"balance={how}")
+
+
+def chat(question, answer, system=""):
+    turns = (Message("user", question), Message("assistant", answer))
+    return Row(Conversation((Message("system", system), *turns) if system else turns), "c.jsonl", 1)
+
+
+LONG = "You are the assistant of a shop that sells plants and you answer in one short and friendly sentence"
+
+
+def test_a_long_system_turn_makes_no_rows_alike():
+    rows = [chat("where is it", "here", LONG), chat("who are you", "me", LONG), chat("where is it", "here", "Be brief")]
+    assert deduplicated(rows, "near") == [0, 1, 2]
+    rows += [chat("where is it", "here", LONG + " please")]
+    assert deduplicated(rows, "near") == [1, 2, 3]
+    assert deduplicated(rows, "exact") == [0, 1, 2, 3]
+
+
+def test_of_conversations_the_input_is_compared_or_all():
+    rows = [chat("where is it", "here"), chat("where is it", "over there, I think"), chat("", "a"), chat("", "b")]
+    assert deduplicated(rows, "near", keep="first") == [0, 2, 3]
+    assert deduplicated(rows, "near", compare="all") == [0, 1, 2, 3]
+    assert deduplicated(rows, "exact") == [0, 1, 2, 3]
+    assert deduplicated(rows, "semantic", keep="first", threshold=0.9999) == [0, 2, 3]
+    judged = [
+        Row(JudgedAnswer(rows[0].record.messages[:1], each.record.messages[1:], True), "f", 1) for each in rows[:2]
+    ]
+    assert deduplicated(judged, "near") == [0, 1]
+
+
+def test_a_finding_that_names_what_goes_is_followed():
+    def check(rows, given_):
+        yield Finding("leak", "error", "a leak", (0, 1, 2), evidence={"drop": [1]})
+
+    rows = [row("a", part="test"), row("a", part="validation"), row("a")]
+    detectors = Detectors(checks={"leak": check})
+    assert run(rows, "drop=leak", detectors).origins == (0, 2)
+    training = '[[steps]]\noperation = "drop"\nkind = "leak"\nwhich = "training"'
+    assert run(rows, training, detectors).origins == (0,)
+
+
+def test_the_stripper_that_is_handed_in_goes_first():
+    detectors = Detectors(strip_hidden=lambda text: text.replace("x", ""))
+    assert run([row("axb\u200b")], "strip=hidden", detectors).rows[0].record.text == "ab\u200b"
+    assert run([row("axb\u200b")], "strip=emoji", detectors).rows[0].record.text == "axb\u200b"

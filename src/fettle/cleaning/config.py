@@ -52,6 +52,10 @@ class DeduplicateSettings(Settings):
     kind: Literal["exact", "near", "semantic"]
     """exact (case and spacing aside), near (most of the words) or semantic (the meaning, which needs a model)."""
 
+    compare: Literal["input", "all"] | None = None
+    """What of a conversation is compared: its input, as the checks do, or all of it. By default all for exact, else
+    the input. Of other records it is always all; system turns are compared apart, so that a long one hides nothing."""
+
     keep: str = "longest"
     """Which one is kept: longest, shortest, first, last, newest(FIELD) or oldest(FIELD), the first of equals."""
 
@@ -74,8 +78,8 @@ class DropSettings(Settings):
 
     which: Which | None = None
     """all rows of a finding; minority (those that do not give its commonest answer; all where two are as common); or
-    training (those not tested, or of a finding without test rows those not validated). By default training for a leak,
-    else all."""
+    training (those not tested; where none is, those not validated; where none is held out, all). By default what the
+    finding itself names, else training for a leak, else all."""
 
 
 class KeepSettings(Settings):

@@ -5,7 +5,7 @@ They are handed in as one record, so that an operation does not choose its detec
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -28,7 +28,7 @@ class FindPersonal(Protocol):
 
 
 class Redact(Protocol):
-    """Puts something else in the places of what was found."""
+    """Puts something else in the places of what was found: the same for the same, as long as it lives."""
 
     def __call__(self, text: str, found: Sequence[Any], how: str, salt: str) -> str:
         """The text without what was found."""
@@ -74,14 +74,16 @@ def language_of(text: str) -> str:
 class Detectors:
     """The detectors that operations call. One that is missing is refused by the operation that wants it.
 
-    `checks` has a check for each kind of finding.
+    `new_redact` makes a redactor that remembers nothing of other datasets. `strip_hidden`, where it is given, goes
+    before the one of this room. `checks` has a check for each kind of finding.
     """
 
     find_personal: FindPersonal | None = None
-    redact: Redact | None = None
+    new_redact: Callable[[], Redact] | None = None
     similar_pairs: SimilarPairs | None = None
     semantic_pairs: SemanticPairs | None = None
     language: TellLanguage = language_of
+    strip_hidden: Callable[[str], str] | None = None
     checks: Mapping[str, Check] = field(default_factory=dict)
 
 

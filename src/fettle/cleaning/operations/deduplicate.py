@@ -13,22 +13,30 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+import msgspec
+
 from fettle.cleaning.config import KEEP_RULE, KEEP_RULES, DeduplicateSettings
-from fettle.cleaning.detectors import Detectors, missing_detector
+from fettle.cleaning.detectors import Detectors, SimilarPairs, missing_detector
 from fettle.cleaning.operation import Cleaned, drop_rows
 from fettle.cleaning.where import spoken_text
 from fettle.data.groups import joined
 from fettle.data.records import (
+    ROLES,
+    Conversation,
     GradedPrompt,
     JudgedAnswer,
     JudgedSteps,
     LabelledText,
+    Message,
     MultiLabelledText,
+    Preference,
+    Record,
     Row,
     ScoredText,
     TaggedText,
     TextPair,
     answer_text,
+    input_text,
 )
 from fettle.data.times import date_in, number_in
 from fettle.errors import UnknownName, near_misses
@@ -36,6 +44,8 @@ from fettle.quality.finding import Given
 
 _WORDS = {"exact": "the same as", "near": "nearly the same as", "semantic": "means the same as"}
 _DEFAULT_THRESHOLD = {"exact": 1.0, "near": 0.8, "semantic": 0.95}
+# The lines of an input in which nobody says anything.
+_NOTHING = frozenset(["", *(f"{role}:" for role in ROLES)])
 _HELD_OUT_FIRST = ("test", "validation")
 
 Rank = Callable[[int], tuple[float, ...]]
@@ -68,23 +78,39 @@ class Deduplicate:
         """Places in `rows` that are alike and of one answer."""
         kind = self.settings.kind
         threshold = self.settings.threshold or _DEFAULT_THRESHOLD[kind]
-        number: dict[str, int] = {}
-        sorts = [number.setdefault(_sort_of(row), len(number)) for row in rows]
-        texts = [normalise(spoken_text(row.record)) for row in rows]
+        only_input = (self.settings.compare or ("all" if kind == "exact" else "input")) == "input"
+        apart = [_compared(row.record, only_input) for row in rows]
+        systems, texts = [system for system, _ in apart], [text for _, text in apart]
+        sorts = _numbers(zip(map(_sort_of, rows), self._alike(systems, threshold), strict=True))
         if kind == "exact":
-            first: dict[tuple[int, str], int] = {}
-            return [(first.setdefault(key, place), place) for place, key in enumerate(zip(sorts, texts, strict=True))]
+            plain = _numbers(zip(sorts, map(normalise, texts), strict=True))
+            first: dict[int, int] = {}
+            return [(first.setdefault(number, place), place) for place, number in enumerate(plain)]
+        # What has no input is like nothing else.
+        said = [place for place, text in enumerate(texts) if not _NOTHING.issuperset(map(str.strip, text.split("\n")))]
+        texts, sorts = [texts[place] for place in said], [sorts[place] for place in said]
         if kind == "near":
-            if self.detectors.similar_pairs is None:
-                raise missing_detector("deduplicate=near", "a detector of similar texts")
-            return [(one, other) for one, other, _ in self.detectors.similar_pairs(texts, threshold, sorts)]
-        if self.detectors.semantic_pairs is None or given.embed is None:
+            found = self._near()(texts, threshold, sorts)
+        elif self.detectors.semantic_pairs is None or given.embed is None:
             raise missing_detector("deduplicate=semantic", "a model that tells what texts mean")
-        if not rows:
-            return []
-        vectors = given.embed([spoken_text(row.record) for row in rows])
-        found = self.detectors.semantic_pairs(vectors, threshold)
-        return [(one, other) for one, other, _ in found if sorts[one] == sorts[other]]
+        else:
+            found = self.detectors.semantic_pairs(given.embed(texts), threshold) if texts else []
+        return [(said[one], said[other]) for one, other, _ in found if sorts[one] == sorts[other]]
+
+    def _alike(self, systems: Sequence[str], threshold: float) -> list[int]:
+        """A number for each system turn: the same for the same, and for those that are near where near is asked for."""
+        numbers = _numbers(map(normalise, systems))
+        if self.settings.kind != "near" or not any(systems):
+            return numbers
+        different = list(dict.fromkeys(map(normalise, systems)))
+        pairs = self._near()(different, threshold, [0] * len(different))
+        heads = joined(len(different), ((one, other) for one, other, _ in pairs))
+        return [heads[number] for number in numbers]
+
+    def _near(self) -> SimilarPairs:
+        if self.detectors.similar_pairs is None:
+            raise missing_detector("deduplicate=near", "a detector of similar texts")
+        return self.detectors.similar_pairs
 
 
 def normalise(text: str) -> str:
@@ -138,6 +164,30 @@ def _all_but_the_best(rows: Sequence[Row], pairs: Iterable[tuple[int, int]], ran
 
 def _held_out(row: Row) -> int:
     return _HELD_OUT_FIRST.index(row.part) if row.part in _HELD_OUT_FIRST else len(_HELD_OUT_FIRST)
+
+
+def _compared(record: Record, only_input: bool) -> tuple[str, str]:
+    """The system turns of a record, and the rest that is said in it."""
+    match record:
+        case Conversation(messages) | GradedPrompt(messages):
+            system, rest = _apart(messages)
+            bare: Record = msgspec.structs.replace(record, messages=rest)
+            return system, input_text(bare) if only_input and isinstance(record, Conversation) else spoken_text(bare)
+        case Preference(prompt) | JudgedAnswer(prompt) | JudgedSteps(prompt):
+            system, rest = _apart(prompt)
+            return system, spoken_text(msgspec.structs.replace(record, prompt=rest))
+    return "", spoken_text(record)
+
+
+def _apart(turns: Sequence[Message]) -> tuple[str, tuple[Message, ...]]:
+    system = "\n".join(turn.content for turn in turns if turn.role == "system")
+    return system, tuple(turn for turn in turns if turn.role != "system")
+
+
+def _numbers(things: Iterable[object]) -> list[int]:
+    """A number for each thing, the same for equal ones, from 0 in order of first sight."""
+    seen: dict[object, int] = {}
+    return [seen.setdefault(thing, len(seen)) for thing in things]
 
 
 def _sort_of(row: Row) -> str:

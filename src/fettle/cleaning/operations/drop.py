@@ -1,7 +1,8 @@
 """`drop=KIND`: the rows of the findings of one kind are left out.
 
-Which rows of a finding go: all of them, but of a leak those that train, or else validate: what is tested stays. Trap:
-after rows are gone a check may find others, so that running it twice may drop more.
+Which rows of a finding go: those that its evidence names under `drop`, else all of them, but of a leak those that
+train, or else validate: what is tested stays. Trap: after rows are gone a check may find others, so that running it
+twice may drop more.
 """
 
 from __future__ import annotations
@@ -30,17 +31,20 @@ class Drop:
 
     def __call__(self, rows: Sequence[Row], given: Given) -> Cleaned:
         """Ask the check, and leave out what it names."""
-        which = self.settings.which or _WHICH.get(self.settings.kind, "all")
         reasons: dict[int, str] = {}
         for finding in self.check(rows, given):
             if finding.kind == self.settings.kind:
-                for place in _chosen(rows, finding, which):
+                for place in _chosen(rows, finding, self.settings.which):
                     reasons.setdefault(place, f"{finding.kind}: {finding.problem}")
         return drop_rows(rows, reasons)
 
 
-def _chosen(rows: Sequence[Row], finding: Finding, which: Which) -> list[int]:
+def _chosen(rows: Sequence[Row], finding: Finding, asked: Which | None) -> list[int]:
     members = list(finding.members)
+    named = finding.evidence.get("drop")
+    if asked is None and isinstance(named, list):
+        return [place for place in members if place in named]
+    which = asked or _WHICH.get(finding.kind, "all")
     if which == "training":
         for held_out in ("test", "validation"):
             if any(rows[place].part == held_out for place in members):

@@ -8,7 +8,7 @@ no texts and are not looked at.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,10 +38,13 @@ class _Redactor:
         ]
         if not found:
             return Mended(text)
+        kinds = tuple(dict.fromkeys(each.kind for each in found))
+        if wanted.how == "drop":
+            cuts = tuple(Edit(each.start, each.end, "") for each in found)
+            return Mended(_apply(text, cuts), kinds, cuts)
         after = self._redact(text, found, wanted.how, wanted.salt)
         edits = tuple(self._edit(text, each) for each in found)
-        known = edits if _apply(text, edits) == after else None
-        return Mended(after, tuple(dict.fromkeys(each.kind for each in found)), known)
+        return Mended(after, kinds, edits if _apply(text, edits) == after else None)
 
     def _edit(self, text: str, found: Any) -> Edit:
         """What is put in the place of one thing, when it is redacted by itself."""
@@ -64,17 +67,17 @@ class Redact:
 
     settings: RedactSettings
     find: FindPersonal
-    redact: RedactText
+    new_redact: Callable[[], RedactText]
     name: str = "redact"
 
     def __call__(self, rows: Sequence[Row], given: Given) -> Cleaned:
         """Redact every text of every row, and the values in what tools are called with."""
-        mender = _Redactor(self.settings, self.find, self.redact)
+        mender = _Redactor(self.settings, self.find, self.new_redact())
         return mend_rows(rows, mender, "redacted", self.settings.fields)
 
 
 def make_redact(settings: RedactSettings, detectors: Detectors) -> Redact:
     """The factory in the table."""
-    if detectors.find_personal is None or detectors.redact is None:
+    if detectors.find_personal is None or detectors.new_redact is None:
         raise missing_detector("redact", "a detector of what is private")
-    return Redact(settings, detectors.find_personal, detectors.redact)
+    return Redact(settings, detectors.find_personal, detectors.new_redact)

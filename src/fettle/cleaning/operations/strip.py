@@ -239,13 +239,16 @@ class Strip:
     """The operation."""
 
     settings: StripSettings
+    strip: Callable[[str], str]
     name: str = "strip"
 
     def __call__(self, rows: Sequence[Row], given: Given) -> Cleaned:
         """Strip every text of every row."""
-        return mend_rows(rows, InStages([_STRIPPERS[self.settings.what]]), "stripped")
+        stage = (_STRIPPERS[self.settings.what][0], self.strip)
+        return mend_rows(rows, InStages([stage]), "stripped")
 
 
 def make_strip(settings: StripSettings, detectors: Detectors) -> Strip:
     """The factory in the table."""
-    return Strip(settings)
+    own = _STRIPPERS[settings.what][1]
+    return Strip(settings, (detectors.strip_hidden or own) if settings.what == "hidden" else own)
