@@ -1,0 +1,1 @@
+"""One file for each family of operations, and the table of their names."""
