@@ -10,7 +10,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
@@ -99,6 +99,8 @@ REPORT = st.builds(
     st.lists(st.builds(NotLooked, TEXT, TEXT), max_size=2).map(tuple),
     TEXT,
 )
+# A page that fails is shown as it was found: to make it smaller would take minutes.
+AS_FOUND = (Phase.explicit, Phase.reuse, Phase.generate)
 
 
 class Tags(HTMLParser):
@@ -152,7 +154,7 @@ def figure(text: str) -> int:
 # What no data may do.
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, phases=AS_FOUND)
 @given(REPORT)
 def test_no_data_acts_or_hides(report: DataReport) -> None:
     page = data_page(report)
@@ -172,7 +174,7 @@ def test_no_data_acts_or_hides(report: DataReport) -> None:
     assert "\u0301" * 5 not in page
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, phases=AS_FOUND)
 @given(REPORT)
 def test_every_finding_and_every_example_is_there_once(report: DataReport) -> None:
     page = LexborHTMLParser(data_page(report))
