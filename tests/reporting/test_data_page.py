@@ -43,8 +43,8 @@ VOID = {"meta", "link", "br", "input", "img", "hr"}
 # All that a page is made of. No script, image, link, frame, form or style comes in with the data.
 TAGS = """html head meta title style body a header main footer section article h1 h2 h3 p dl dt dd div ol ul li table
     caption thead tbody tr th td span code mark details summary fieldset legend label input svg rect line text"""
-ATTRIBUTES = """lang charset name content http-equiv id class href dir start scope title type checked autocomplete role
-    aria-label aria-labelledby aria-hidden viewbox preserveaspectratio x y x1 x2 y1 y2 width height text-anchor"""
+ATTRIBUTES = """abbr lang charset name content http-equiv id class href dir start scope title type checked autocomplete
+    role aria-label aria-labelledby aria-hidden viewbox preserveaspectratio x y x1 x2 y1 y2 width height text-anchor"""
 NASTY = (
     "<script>alert(1)</script>",
     "</textarea></style></svg><img src=x onerror=alert(1)>",
@@ -344,6 +344,10 @@ def test_partners_stand_with_their_row() -> None:
     page = LexborHTMLParser(data_page(full_report()))
     assert texts(page, ".partners .place") == [f"tickets.jsonl:{number}" for number in range(20, 20 + MOST_PARTNERS)]
     assert texts(page, ".partners > .more") == ["and 25 more rows"]
+    uncounted = row(1, partners=(row(2), row(3)))
+    assert not page_of(finding("a", examples=(uncounted,))).css(".partners > .more")
+    unseen = row(1, num_partners=4)
+    assert texts(page_of(finding("a", examples=(unseen,))), ".partners") == ["4 more rows"]
 
 
 def test_a_partner_shows_where_it_differs() -> None:

@@ -167,6 +167,12 @@ def test_a_mark_far_inside_is_found_and_those_not_shown_are_counted() -> None:
     assert len(read(html, "gap", "what")) == 240
 
 
+def test_a_mark_right_behind_what_is_shown_is_counted_and_an_empty_one_is_not() -> None:
+    text = "x" * 1000
+    html = marked(text, [Mark(0, 20), Mark(100, 120), Mark(700, 700)], 100)
+    assert [gap.text() for gap in parsed(html).css(".gap")] == ["… 900 characters, 1 marked place …"]
+
+
 def test_lines_are_few_and_none_is_lost() -> None:
     text = "\n".join("abc" for _ in range(100))
     shown = read(marked(text))
@@ -174,6 +180,8 @@ def test_lines_are_few_and_none_is_lost() -> None:
     assert shown.count("↵") == 100 - MOST_LINES
     assert shown.count("abc") == 100
     assert marked("a\nb") == "a\nb"
+    pieces = marked(text.replace("b", "\u200b"), [Mark(10, 20), Mark(30, 40)])
+    assert (pieces.count("\n"), pieces.count("↵")) == (MOST_LINES - 1, 100 - MOST_LINES)
 
 
 def test_marks_of_another_kind_carry_their_class() -> None:
