@@ -11,7 +11,7 @@ try:
 except ModuleNotFoundError:
     WheelBuilder = None
 
-WANTED = ("bases", "examples", "recipes", "storage/migrations")
+WANTED = ("bases", "examples", "recipes", "reporting/templates", "storage/migrations")
 NOT_WANTED = ("__pycache__", ".pyc", ".fettle", "tests/")
 
 

@@ -13,7 +13,6 @@ FEWEST_FILES, MOST_FILES = 3, 10
 SMALL_ROOMS = {
     "artifacts": "the bundle, and its way out; checkpoints are private to training",
     "jobs": "a run's folder and its signals; the worker that runs apart comes here",
-    "reporting": "the card; pages and plots come here",
     "storage/migrations": "laid out as Alembic wants it",
     "storage/migrations/versions": "laid out as Alembic wants it",
     "tasks": "the table and the record; each task has a folder",
