@@ -41,7 +41,7 @@ MAX_SHEET_ROWS = 1_048_575
 MAX_SHEET_COLUMNS = 16_384
 """Microsoft, Excel specifications and limits: 1,048,576 rows with the header."""
 
-_BYTES_PER_GROUP = 32_000_000
+_BYTES_PER_GROUP = 8_000_000
 _ROWS_PER_GROUP = 20_000
 # What XML 1.0 cannot hold, the carriage return that its readers turn into a line feed, and Excel's own escapes.
 _NOT_IN_SHEETS = re.compile("[^\t\n -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]|_x[0-9A-Fa-f]{4}_")
@@ -93,11 +93,14 @@ class Table:
     columns: Sequence[str]
     kind: Kind
 
-    def rows(self) -> Iterator[dict[str, object]]:
+    def lines(self) -> Iterator[bytes]:
         """The cells of each row, as they were spooled."""
         with self.spool.open("rb") as stream:
-            for line in stream:
-                yield json.loads(line)
+            yield from stream
+
+    def rows(self) -> Iterator[dict[str, object]]:
+        """The cells of each row."""
+        return map(json.loads, self.lines())
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,20 +201,20 @@ def _build_parquet(table: Table, path: Path) -> None:
     types = COLUMN_TYPES[table.kind]
     schema = pa.schema([(column, types.get(column, pa.string())) for column in table.columns])
     with pq.ParquetWriter(path, schema, compression="zstd") as writer:
-        for group in _groups(table.rows()):
+        for group in _groups(table.lines()):
             arrays = [pa.array([row.get(each.name) for row in group], each.type) for each in schema]
             writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
 
 
-def _groups(rows: Iterable[dict[str, object]]) -> Iterator[list[dict[str, object]]]:
+def _groups(lines: Iterable[bytes]) -> Iterator[list[dict[str, object]]]:
     group: list[dict[str, object]] = []
-    num_characters = 0
-    for row in rows:
-        group.append(row)
-        num_characters += len(str(row))
-        if len(group) == _ROWS_PER_GROUP or num_characters > _BYTES_PER_GROUP:
+    num_bytes = 0
+    for line in lines:
+        group.append(json.loads(line))
+        num_bytes += len(line)
+        if len(group) == _ROWS_PER_GROUP or num_bytes > _BYTES_PER_GROUP:
             yield group
-            group, num_characters = [], 0
+            group, num_bytes = [], 0
     if group:
         yield group
 
