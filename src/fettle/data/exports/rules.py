@@ -316,15 +316,14 @@ def sound_reference(source: str, reserved: tuple[str, ...]) -> Rule:
     return Rule(f"a JSON object without the keys {', '.join(reserved)}", source, find)
 
 
+def turn_rules(source: str) -> tuple[Rule, ...]:
+    """What every form of turns by OpenAI's pattern asks of them: known roles, one system turn, sound calls."""
+    return (some_turns(source), roles(source, *ROLES), leading_system(source), sound_calls(source))
+
+
 def chat_rules(source: str) -> tuple[Rule, ...]:
-    """What every form of turns by OpenAI's pattern asks: known roles, one system turn, sound calls and tools."""
-    return (
-        some_turns(source),
-        roles(source, *ROLES),
-        leading_system(source),
-        sound_calls(source),
-        function_tools(source),
-    )
+    """The same for records that offer tools, which are to be written as functions."""
+    return (*turn_rules(source), function_tools(source))
 
 
 def _count(num_turns: int) -> str:

@@ -25,8 +25,8 @@ from fettle.data.exports.rules import (
     prompt_awaits_answer,
     roles,
     some_turns,
-    sound_calls,
     sound_reference,
+    turn_rules,
 )
 from fettle.data.exports.texts import some_text
 from fettle.data.exports.turns import (
@@ -227,41 +227,29 @@ def _alpaca_rules(source: str) -> Mapping[Kind, tuple[Rule, ...]]:
 
 def _sharegpt_rules(source: str) -> Mapping[Kind, tuple[Rule, ...]]:
     turns = (
-        some_turns(source),
-        roles(source, *ROLES),
-        leading_system(source),
+        *turn_rules(source),
         alternation(source),
-        sound_calls(source),
         calls_alone(source, most_calls=1),
-        _object_tools(source),
         no_weights(source),
         no_names(),
         no_media_marks(source),
     )
+    one_answer = one_turn_answers(source, may_call_tools=True)
     return {
-        Conversation: (*turns, ends_with(source, "assistant")),
-        Preference: (*turns, one_turn_answers(source, may_call_tools=True), different_answers(source)),
-        JudgedAnswer: (*turns, one_turn_answers(source, may_call_tools=True)),
+        Conversation: (*turns, _object_tools(source), ends_with(source, "assistant")),
+        Preference: (*turns, _object_tools(source), one_answer, different_answers(source)),
+        JudgedAnswer: (*turns, one_answer),
     }
 
 
 def _swift_rules(source: str) -> Mapping[Kind, tuple[Rule, ...]]:
-    turns = (
-        some_turns(source),
-        roles(source, *ROLES),
-        leading_system(source),
-        sound_calls(source),
-        calls_alone(source),
-        _object_tools(source),
-        no_weights(),
-        no_names(),
-        no_media_marks(source),
-    )
+    turns = (*turn_rules(source), calls_alone(source), no_weights(), no_names(), no_media_marks(source))
+    offered = (*turns, _object_tools(source))
     return {
-        Conversation: (*turns, ends_with(source, "assistant")),
-        Preference: (*turns, one_turn_answers(source), different_answers(source)),
+        Conversation: (*offered, ends_with(source, "assistant")),
+        Preference: (*offered, one_turn_answers(source), different_answers(source)),
         JudgedAnswer: (*turns, ends_with(source, "assistant")),
-        GradedPrompt: (*turns, sound_reference(source, _SWIFT_KEYS), prompt_awaits_answer(source)),
+        GradedPrompt: (*offered, sound_reference(source, _SWIFT_KEYS), prompt_awaits_answer(source)),
         PlainText: (some_text(source), _no_media_text(source)),
     }
 
@@ -284,19 +272,15 @@ def _no_media_text(source: str) -> Rule:
 
 
 def _trl_rules(source: str) -> Mapping[Kind, tuple[Rule, ...]]:
-    turns = (*chat_rules(source), no_weights(source))
+    turns = (*turn_rules(source), no_weights(source))
+    offered = (*chat_rules(source), no_weights(source))
+    single = one_turn_prompt(source, may_have_system=False)
     return {
-        Conversation: (*turns, ends_with(source, "assistant")),
-        Preference: (*turns, prompt_awaits_answer(source), different_answers(source)),
+        Conversation: (*offered, ends_with(source, "assistant")),
+        Preference: (*offered, prompt_awaits_answer(source), different_answers(source)),
         JudgedAnswer: (*turns, prompt_awaits_answer(source)),
-        JudgedSteps: (
-            *turns,
-            one_turn_prompt(source, may_have_system=False),
-            no_tools(),
-            no_names(),
-            judged_steps(source),
-        ),
-        GradedPrompt: (*turns, prompt_awaits_answer(source), sound_reference(source, ("prompt", "tools"))),
+        JudgedSteps: (*turns, single, no_tools(), no_names(), judged_steps(source)),
+        GradedPrompt: (*offered, prompt_awaits_answer(source), sound_reference(source, ("prompt", "tools"))),
         PlainText: (some_text(source),),
     }
 

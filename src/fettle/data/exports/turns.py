@@ -203,17 +203,15 @@ def called(turn: Message) -> list[str]:
 def alpaca_fields(prompt: Turns) -> dict[str, object]:
     """Instruction, input, system and history of a prompt that ends with the user; `input` is always empty.
 
+    Every row has all four, since readers that look at some rows to learn the columns would overlook a rare one.
+
     >>> alpaca_fields((Message("user", "a"), Message("assistant", "b"), Message("user", "c")))
-    {'instruction': 'c', 'input': '', 'history': [['a', 'b']]}
+    {'instruction': 'c', 'input': '', 'system': '', 'history': [['a', 'b']]}
     """
     system, turns = without_system(prompt)
-    made: dict[str, object] = {"instruction": turns[-1].content, "input": ""}
-    if system:
-        made["system"] = system
-    if len(turns) > 1:
-        earlier = [turn.content for turn in turns[:-1]]
-        made["history"] = [list(pair) for pair in zip(earlier[::2], earlier[1::2], strict=True)]
-    return made
+    earlier = [turn.content for turn in turns[:-1]]
+    history = [list(pair) for pair in zip(earlier[::2], earlier[1::2], strict=True)]
+    return {"instruction": turns[-1].content, "input": "", "system": system, "history": history}
 
 
 def system_and_prompt(turns: Turns) -> dict[str, object]:
