@@ -353,7 +353,7 @@ READS_BACK = {
 COME_BACK = [(name, kind) for name, kinds in READS_BACK.items() for kind in kinds]
 
 # What the readers of files take for something else is left out: control characters, which make a small file binary,
-# and Excel's errors. A line of a document begins with a dash, since brackets may be taken for JSON and words for labels.
+# and Excel's errors. A line of a document begins with a dash: brackets may be taken for JSON, and words for labels.
 said = st.text(
     st.characters(exclude_categories=["Cs", "Cc"], include_characters="\t\n\r"), min_size=1, max_size=30
 ).filter(lambda text: text.strip() and not text.startswith("#"))
