@@ -107,9 +107,9 @@ def test_rows_are_written_and_read_in_groups_and_none_is_lost(monkeypatch):
     data = encode_rows(ROWS)
     assert pq.ParquetFile(io.BytesIO(data)).num_row_groups == 6
     assert decode_rows(data) == ROWS
-    monkeypatch.setattr("fettle.data.versions._BYTES_PER_GROUP", 12)
+    monkeypatch.setattr("fettle.data.versions._BYTES_PER_GROUP", 90)
     data = encode_rows(ROWS)
-    assert pq.ParquetFile(io.BytesIO(data)).num_row_groups == 19
+    assert pq.ParquetFile(io.BytesIO(data)).num_row_groups == 20
     assert decode_rows(data) == ROWS
 
 

@@ -10,8 +10,8 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-Action = Literal["dropped", "changed", "added", "moved"]
-ACTIONS: tuple[Action, ...] = ("dropped", "changed", "added", "moved")
+Action = Literal["dropped", "changed", "relabelled", "added", "moved", "left"]
+ACTIONS: tuple[Action, ...] = ("dropped", "changed", "relabelled", "added", "moved", "left")
 
 _COLUMNS = ("action", "file", "line", "before", "after", "step", "reason")
 
@@ -19,7 +19,8 @@ _COLUMNS = ("action", "file", "line", "before", "after", "step", "reason")
 class RowChange(msgspec.Struct, frozen=True):
     """One row before and after. `before` and `after` are content keys, empty where there is no row.
 
-    `moved` says that only the part of the row is another. `step` is the operation, in the words it was asked for.
+    `moved` says that only the part of the row is another, `left` that the row could not be changed as it should have
+    been. `step` is the operation, in the words it was asked for.
     """
 
     action: Action

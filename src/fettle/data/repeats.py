@@ -63,7 +63,7 @@ class RepeatCounter:
 
     def add(self, row: Row, content_digest: bytes) -> None:
         """Take a row, with the digest that its content key is written from."""
-        content = int.from_bytes(content_digest[:8], signed=True)
+        content = int.from_bytes(content_digest[:8], "little", signed=True)
         self._buffer.extend((content, hash(row.squeezed_input), hash(answer_text(row.record))))
         self._num_rows += 1
         if len(self._buffer) >= 3 * _BUFFERED_ROWS:

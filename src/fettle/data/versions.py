@@ -8,9 +8,9 @@ a version may be larger than memory. Where bytes are kept is not known here.
 from __future__ import annotations
 
 import hashlib
-import itertools
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol
@@ -19,7 +19,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fettle.data.records import Record, Row, input_text
+from fettle.data.records import Record, Row
 from fettle.data.split import PARTS
 from fettle.errors import DamagedFile, RequestError, UnknownName, near_misses
 
@@ -155,29 +155,74 @@ def write_rows(stream: Sink, rows: Iterable[Row], notes: _Notes | None = None) -
     """
     digest = hashlib.sha256()
     num_rows = 0
-    with pq.ParquetWriter(
-        stream,
-        _SCHEMA,
-        compression="zstd",
-        compression_level=1,
-        version="2.6",
-        use_dictionary=["file", "part"],
-        write_statistics=False,
-        write_page_checksum=True,
-    ) as writer:
-        waiting = iter(rows)
-        while group := _take_group(waiting):
-            records = []
-            for row in group:
-                encoded = _encoder.encode(row.record)
-                content_digest = hashlib.sha256(encoded).digest()
-                digest.update(_said(row, content_digest))
-                if notes is not None:
-                    notes.add(row, content_digest)
-                records.append(encoded)
-            num_rows += len(group)
-            writer.write_batch(_as_columns(group, records))
+    # Packing and compressing leave the interpreter free, so the next rows are made ready meanwhile.
+    with (
+        pq.ParquetWriter(
+            stream,
+            _SCHEMA,
+            compression="zstd",
+            compression_level=1,
+            version="2.6",
+            use_dictionary=["file", "part"],
+            write_statistics=False,
+            write_page_checksum=True,
+        ) as writer,
+        ThreadPoolExecutor(1) as helper,
+    ):
+        being_written: Future[None] | None = None
+        group = _Group()
+        for row in rows:
+            encoded = _encoder.encode(row.record)
+            content_digest = hashlib.sha256(encoded).digest()
+            digest.update(_said(row, content_digest))
+            if notes is not None:
+                notes.add(row, content_digest)
+            group.add(row, encoded)
+            num_rows += 1
+            if group.is_full():
+                if being_written is not None:
+                    being_written.result()
+                being_written = helper.submit(writer.write_batch, group.as_batch())
+                group = _Group()
+        if being_written is not None:
+            being_written.result()
+        if group.lines:
+            writer.write_batch(group.as_batch())
     return Written(digest.hexdigest(), num_rows)
+
+
+class _Group:
+    """Rows that are in memory at once, column by column; plain text can be megabytes a row."""
+
+    def __init__(self) -> None:
+        self.records: list[bytes] = []
+        self.files: list[str] = []
+        self.lines: list[int] = []
+        self.fields: list[bytes] = []
+        self.parts: list[str] = []
+        self._num_bytes = 0
+
+    def add(self, row: Row, encoded: bytes) -> None:
+        self.records.append(encoded)
+        self.files.append(row.file)
+        self.lines.append(row.line)
+        self.fields.append(_fields_encoder.encode(row.fields) if row.fields else b"{}")
+        self.parts.append(row.part)
+        self._num_bytes += len(encoded)
+
+    def is_full(self) -> bool:
+        return len(self.lines) >= _ROWS_PER_GROUP or self._num_bytes > _BYTES_PER_GROUP
+
+    def as_batch(self) -> pa.RecordBatch:
+        columns: list[pa.Array] = [
+            # JSON out of the encoder is UTF-8 by its making, so the bytes are text without being decoded.
+            pa.array(self.records, pa.large_binary()).view(pa.large_string()),
+            pa.array(self.files, pa.string()),
+            pa.array(self.lines, pa.int64()),
+            pa.array(self.fields, pa.large_binary()).view(pa.large_string()),
+            pa.array(self.parts, pa.string()),
+        ]
+        return pa.RecordBatch.from_arrays(columns, schema=_SCHEMA)
 
 
 def read_rows(source: Path | BinaryIO) -> Iterator[Row]:
@@ -200,31 +245,6 @@ def read_rows(source: Path | BinaryIO) -> Iterator[Row]:
             expected="the Parquet file that an import wrote",
             attempt="import the examples again",
         ) from error
-
-
-def _take_group(rows: Iterator[Row]) -> list[Row]:
-    """The next rows, as many as are held in memory at once."""
-    group: list[Row] = []
-    size = 0
-    for row in itertools.islice(rows, _ROWS_PER_GROUP):
-        group.append(row)
-        # Rows of plain text can be megabytes each; the length of an input is a cheap stand-in for all of a row.
-        size += len(input_text(row.record))
-        if size > _BYTES_PER_GROUP:
-            break
-    return group
-
-
-def _as_columns(group: list[Row], records: list[bytes]) -> pa.RecordBatch:
-    columns: list[list[object]] = [
-        [record.decode() for record in records],
-        [row.file for row in group],
-        [row.line for row in group],
-        [_fields_encoder.encode(row.fields).decode() if row.fields else "{}" for row in group],
-        [row.part for row in group],
-    ]
-    arrays = [pa.array(column, field.type) for column, field in zip(columns, _SCHEMA, strict=True)]
-    return pa.RecordBatch.from_arrays(arrays, schema=_SCHEMA)
 
 
 def _said(row: Row, content_digest: bytes) -> bytes:

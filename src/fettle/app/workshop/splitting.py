@@ -1,16 +1,50 @@
-"""Every row gets a part."""
+"""Every row gets a part: by its input, in whole groups, by label or by time."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 from fettle.app.workshop.versions import Operation, find_version, keep_version, stream_rows
-from fettle.data.split import PARTS, Shares, split_rows
+from fettle.data.records import Row, input_text
+from fettle.data.split import Split, SplitSettings, split
+from fettle.quality.similar import cluster_numbers, similar_pairs
 from fettle.storage.catalogue import StoredVersion
 from fettle.storage.workspace import Workspace
 
 
-def split_data(workspace: Workspace, reference: str, shares: Shares) -> StoredVersion:
-    """Give every row without a part one of train, validation and test, by hash of its content."""
+@dataclass(frozen=True)
+class SplitResult:
+    """The version that came of a split, and how the rows fell."""
+
+    version: StoredVersion
+    split: Split
+
+    def as_json(self) -> dict[str, object]:
+        """The result in the words of the terminal contract."""
+        return {"version": self.version.label, **self.version.report, "parts": self.split.num_rows}
+
+
+def split_data(
+    workspace: Workspace, reference: str, settings: SplitSettings, *, is_near: bool = True
+) -> SplitResult:
+    """Give every row without a part one of train, validation and test. A row that has a part keeps it.
+
+    With `is_near` rows whose inputs are nearly the same stand on one side.
+    """
     parent, _ = find_version(workspace, reference)
-    divided = split_rows(list(stream_rows(workspace, parent)), shares)
-    parts = {part: sum(row.part == part for row in divided) for part in PARTS}
-    return keep_version(workspace, parent, divided, Operation("split", {"parts": parts}))
+    rows = list(stream_rows(workspace, parent))
+    clusters = near_clusters(rows) if is_near else ()
+    divided = split(rows, settings, clusters)
+    report: dict[str, object] = {
+        "parts": divided.num_rows,
+        "groups": divided.num_groups,
+        "rows_of_largest_group": divided.num_rows_of_largest_group,
+        "straddling_groups": len(divided.conflicts),
+    }
+    return SplitResult(keep_version(workspace, parent, divided.rows, Operation("split", report)), divided)
+
+
+def near_clusters(rows: Sequence[Row]) -> list[int]:
+    """For each row the number of its cluster of nearly the same inputs, -1 where it stands alone."""
+    return cluster_numbers(len(rows), similar_pairs([input_text(row.record) for row in rows]))
