@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
@@ -22,12 +22,13 @@ MOST_MISSED = 1e-4
 """The share of pairs exactly at the threshold that may share no band. Above it fewer are missed."""
 CROWD = 64
 """A bucket of more texts than this is a crowd: not all of its pairs are looked at."""
-CANDIDATES_PER_TEXT = 32
+CANDIDATES_PER_TEXT = 16
 """Where there are more candidates than this for each text, each text keeps those most like it."""
 
 _NEIGHBOURS = 4
-# In crowds, pairs looked at for each text: some ten microseconds a text.
-_CROWD_LOOKS_PER_TEXT = 256
+# In crowds, pairs looked at for each text (some ten microseconds a text), and what is allowed however few they are.
+_CROWD_LOOKS_PER_TEXT = 128
+_LEAST_CROWD_LOOKS = 1 << 24
 _LOOK_BLOCK = 1 << 15
 _DEVIATIONS = 4.0
 _TIE = np.uint64(0xFF51AFD7ED558CCD)
@@ -46,49 +47,69 @@ class Sketches:
     least_agreeing: int
 
 
-@dataclass
 class _Found:
-    """Candidates as they come in, each once, no more than memory holds."""
+    """Candidates as they come in, each once, no more than memory holds.
 
-    sketches: Sketches
-    pairs: list[Words] = field(default_factory=list)
-    agreeing: list[npt.NDArray[np.uint8]] = field(default_factory=list)
-    num_looks: int = 0
-    num_kept: int = 0
+    A candidate is one word: the left text, the right text, and in the low byte how many minima do not agree. So words
+    sort by text and each text's own by nothing but places, and a pair that comes twice is the same word twice.
+    """
+
+    def __init__(self, sketches: Sketches) -> None:
+        num_texts, num_minima = sketches.low_bytes.shape
+        self._sketches = sketches
+        self._most_apart = num_minima - sketches.least_agreeing
+        self._text_bits = np.uint64(max(num_texts.bit_length(), 1))
+        self._most = max(1 << 22, CANDIDATES_PER_TEXT * num_texts)
+        self._words: list[Words] = []
+        self._num_words = 0
+        self.num_looks = 0
 
     def look(self, left: Ints, right: Ints) -> None:
         """Keep those of the pairs whose sketches agree."""
         self.num_looks += len(left)
-        low_bytes = self.sketches.low_bytes
+        low_bytes = self._sketches.low_bytes
         for start in range(0, len(left), _LOOK_BLOCK):
             ours, theirs = left[start : start + _LOOK_BLOCK], right[start : start + _LOOK_BLOCK]
-            agreeing = np.count_nonzero(low_bytes.take(ours, 0) == low_bytes.take(theirs, 0), axis=1)
-            kept = np.flatnonzero(agreeing >= self.sketches.least_agreeing)
+            apart = np.count_nonzero(low_bytes.take(ours, 0) != low_bytes.take(theirs, 0), axis=1)
+            kept = np.flatnonzero(apart <= self._most_apart)
             if len(kept):
-                self.pairs.append((ours[kept].astype(np.uint64) << np.uint64(32)) | theirs[kept].astype(np.uint64))
-                self.agreeing.append(agreeing[kept].astype(np.uint8))
-                self.num_kept += len(kept)
-        if self.num_kept > 2 * self._most():
+                pair = ours[kept].astype(np.uint64) << self._text_bits | theirs[kept].astype(np.uint64)
+                self._words.append(pair << np.uint64(8) | apart[kept].astype(np.uint64))
+                self._num_words += len(kept)
+        if self._num_words > 2 * self._most:
             self._settle()
-
-    def _most(self) -> int:
-        return max(1 << 21, CANDIDATES_PER_TEXT * len(self.sketches.low_bytes))
-
-    def _settle(self) -> None:
-        pairs, first = np.unique(np.concatenate(self.pairs), return_index=True)
-        agreeing = np.concatenate(self.agreeing)[first]
-        if len(pairs) > self._most():
-            kept = _closest(pairs, agreeing)
-            pairs, agreeing = pairs[kept], agreeing[kept]
-        self.pairs, self.agreeing, self.num_kept = [pairs], [agreeing], len(pairs)
 
     def settled(self) -> tuple[Ints, Ints]:
         """All candidates, left and right, sorted."""
-        if not self.pairs:
-            return np.empty(0, np.int64), np.empty(0, np.int64)
         self._settle()
-        pairs = self.pairs[0]
-        return (pairs >> np.uint64(32)).astype(np.int64), (pairs & np.uint64(0xFFFFFFFF)).astype(np.int64)
+        pairs = self._words[0] >> np.uint64(8)
+        left = pairs >> self._text_bits
+        return left.astype(np.int64), (pairs ^ left << self._text_bits).astype(np.int64)
+
+    def _settle(self) -> None:
+        words = np.concatenate([np.empty(0, np.uint64), *self._words])
+        words.sort()
+        words = words[np.flatnonzero(np.diff(words, prepend=~words[:1]))]
+        if len(words) > self._most:
+            words = words[self._closest(words)]
+        self._words, self._num_words = [words], len(words)
+
+    def _closest(self, words: Words) -> Ints:
+        """Places of the words that are among the closest of either of their texts."""
+        apart = words & np.uint64(0xFF)
+        pairs = words >> np.uint64(8)
+        left = pairs >> self._text_bits
+        place_bits = np.uint64(len(words).bit_length())
+        is_kept = np.zeros(len(words), bool)
+        for text in (left, pairs ^ left << self._text_bits):
+            ranked = (text << np.uint64(8) | apart) << place_bits | np.arange(len(words), dtype=np.uint64)
+            ranked.sort()
+            owners = ranked >> place_bits + np.uint64(8)
+            begins = np.flatnonzero(np.diff(owners, prepend=~owners[:1]))
+            rank = np.arange(len(words)) - np.repeat(begins, np.diff(begins, append=len(words)))
+            chosen = ranked[rank < CANDIDATES_PER_TEXT] & ((np.uint64(1) << place_bits) - np.uint64(1))
+            is_kept[chosen.astype(np.int64)] = True
+        return np.flatnonzero(is_kept)
 
 
 @dataclass(frozen=True)
@@ -164,7 +185,7 @@ def candidates(sketches: Sketches, num_first: int = 0) -> tuple[Ints, Ints]:
     for band, keys in enumerate(sketches.keys):
         buckets = _buckets(keys, everyone, num_first)
         is_crowded[band, _look_into(buckets, found, bool(num_first))] = True
-    most_looks = found.num_looks + _CROWD_LOOKS_PER_TEXT * num_texts
+    most_looks = found.num_looks + max(_CROWD_LOOKS_PER_TEXT * num_texts, _LEAST_CROWD_LOOKS)
     # Neighbouring bands first: every band has had its turn long before the looks are spent.
     for one, other in sorted(combinations(range(num_bands), 2), key=lambda bands: bands[1] - bands[0]):
         crowd = np.flatnonzero(is_crowded[one] & is_crowded[other])
@@ -245,16 +266,3 @@ def _places(starts: Ints, stops: Ints) -> Ints:
     """All places of the runs, one run after another."""
     sizes = stops - starts
     return np.arange(int(sizes.sum()), dtype=np.int64) + np.repeat(starts - offsets_of(sizes)[:-1], sizes)
-
-
-def _closest(pairs: Words, agreeing: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
-    """Which pairs are among the `CANDIDATES_PER_TEXT` closest of either text."""
-    is_kept = np.zeros(len(pairs), bool)
-    for side in (pairs >> np.uint64(32), pairs & np.uint64(0xFFFFFFFF)):
-        order = np.lexsort((-agreeing.astype(np.int16), side))
-        ordered = side[order]
-        begins = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
-        sizes = np.diff(np.append(begins, len(ordered)))
-        rank = np.arange(len(ordered)) - np.repeat(begins, sizes)
-        is_kept[order[rank < CANDIDATES_PER_TEXT]] = True
-    return is_kept

@@ -37,6 +37,8 @@ _BLOCK_CHARS = 1 << 17
 _BLOCK_TEXTS = 1 << 15
 # Set elements that one block of pairs lays beside each other: some 200 MB with all copies.
 _BLOCK_ELEMENTS = 1 << 23
+# Set elements that are kept beside all blocks: 256 MB.
+_KEPT_ELEMENTS = 1 << 25
 
 _BASE = np.uint64(0x9E3779B97F4A7C15)
 _MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
@@ -119,10 +121,19 @@ def windows(texts: Sequence[str], groups: Groups = ()) -> tuple[Words, Ints]:
 def jaccard(texts: Sequence[str], left: Ints, right: Ints, groups: Groups = ()) -> Floats:
     """Shared shingles over all shingles for pairs of normalised texts, `left[k]` beside `right[k]`.
 
-    Each block of pairs makes the sets of its own texts: pairs that lie close in `left` are the quickest.
+    The sets are made once where they fit; where they do not, each block of pairs makes those of its own texts, and
+    pairs that lie close in `left` are the quickest.
     """
-    sizes = np.fromiter(map(len, texts), np.int64, len(texts))
-    cost = np.cumsum(sizes[left] + sizes[right] + SHINGLE_CHARS)
+    sizes = np.maximum(np.fromiter(map(len, texts), np.int64, len(texts)), SHINGLE_CHARS)
+    numbers = np.asarray(groups, np.int64)
+
+    def sets_of(used: Ints) -> ShingleSets:
+        return shingles([texts[i] for i in used.tolist()], numbers[used] if len(numbers) else ())
+
+    used, places = np.unique(np.concatenate([left, right]), return_inverse=True)
+    ours, theirs = np.split(places, 2)
+    shared = sets_of(used) if sizes[used].sum() <= _KEPT_ELEMENTS else None
+    cost = np.cumsum(sizes[left] + sizes[right])
     cuts = [0]
     while cuts[-1] < len(left):
         done = cost[cuts[-1] - 1] if cuts[-1] else 0
@@ -130,9 +141,10 @@ def jaccard(texts: Sequence[str], left: Ints, right: Ints, groups: Groups = ()) 
 
     def one_block(bounds: tuple[int, int]) -> Floats:
         chosen = slice(*bounds)
-        used, places = np.unique(np.concatenate([left[chosen], right[chosen]]), return_inverse=True)
-        sets = shingles([texts[i] for i in used.tolist()], np.asarray(groups, np.int64)[used] if len(groups) else ())
-        return _jaccard_of(sets, *np.split(places, 2))
+        if shared is not None:
+            return _jaccard_of(shared, ours[chosen], theirs[chosen])
+        own, own_places = np.unique(np.concatenate([left[chosen], right[chosen]]), return_inverse=True)
+        return _jaccard_of(sets_of(own), *np.split(own_places, 2))
 
     with ThreadPoolExecutor(NUM_THREADS) as pool:
         return np.concatenate([np.empty(0), *pool.map(one_block, pairwise(cuts))])
