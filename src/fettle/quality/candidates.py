@@ -29,6 +29,7 @@ _NEIGHBOURS = 4
 # In crowds, pairs looked at for each text (some ten microseconds a text), and what is allowed however few they are.
 _CROWD_LOOKS_PER_TEXT = 128
 _LEAST_CROWD_LOOKS = 1 << 24
+_LEAST_KEPT = 1 << 22
 _LOOK_BLOCK = 1 << 15
 _DEVIATIONS = 4.0
 _TIE = np.uint64(0xFF51AFD7ED558CCD)
@@ -59,7 +60,7 @@ class _Found:
         self._sketches = sketches
         self._most_apart = num_minima - sketches.least_agreeing
         self._text_bits = np.uint64(max(num_texts.bit_length(), 1))
-        self._most = max(1 << 22, CANDIDATES_PER_TEXT * num_texts)
+        self._most = max(_LEAST_KEPT, CANDIDATES_PER_TEXT * num_texts)
         self._words: list[Words] = []
         self._num_words = 0
         self.num_looks = 0
@@ -200,11 +201,11 @@ def candidates(sketches: Sketches, num_first: int = 0) -> tuple[Ints, Ints]:
 
 def _buckets(keys: Words, texts: Ints, num_first: int) -> _Buckets:
     """Texts of one key together. The key's high bits and the text's place share a word: sorting words is quickest."""
-    low_bits = np.uint64(max(int(texts[-1]).bit_length(), 1))
+    low_bits = np.uint64(max(int(texts.max(initial=1)).bit_length(), 1))
     packed = (keys >> low_bits << low_bits) | texts.astype(np.uint64)
     packed.sort()
     high = packed >> low_bits
-    bounds = np.concatenate([[0], np.flatnonzero(high[1:] != high[:-1]) + 1, [len(packed)]])
+    bounds = np.append(np.flatnonzero(np.diff(high, prepend=~high[:1])), len(packed))
     starts, stops = bounds[:-1], bounds[1:]
     together = (packed & ((np.uint64(1) << low_bits) - np.uint64(1))).astype(np.int64)
     is_shared = stops - starts > 1

@@ -57,11 +57,6 @@ class _Copies:
     first_of: Ints
     firsts: Ints
 
-    @property
-    def extras(self) -> Ints:
-        """The places of the texts that are no first."""
-        return np.flatnonzero(self.first_of != np.arange(len(self.first_of)))
-
 
 def similar_pairs(texts: Sequence[str], threshold: float = NEAR, groups: Groups = ()) -> Pairs:
     """Pairs i < j whose shingle sets have a Jaccard of at least the threshold, with that Jaccard.
@@ -77,7 +72,7 @@ def similar_pairs(texts: Sequence[str], threshold: float = NEAR, groups: Groups 
     """
     _checked(threshold)
     copies = _copies_of(texts, groups)
-    extras = copies.extras
+    extras = np.flatnonzero(copies.first_of != np.arange(len(texts)))
     used = _searchable(copies)
     places, others, score = _near([copies.plain[i] for i in used.tolist()], threshold, copies.groups[used], 0)
     return _sorted(
@@ -107,18 +102,13 @@ def similar_across(
         right, left, score = _across(b, a, threshold)
     else:
         left, right, score = _across(a, b, threshold)
-    for extras, ours, theirs, copies in ((a.extras, left, right, a), (b.extras, right, left, b)):
-        closest = np.full(len(copies.plain), -1)
-        best = np.zeros(len(copies.plain))
-        order = np.lexsort((-theirs, score))
-        closest[ours[order]] = theirs[order]
-        best[ours[order]] = score[order]
-        linked = extras[closest[copies.first_of[extras]] >= 0]
-        found = closest[copies.first_of[linked]]
-        left = np.concatenate([left, linked if copies is a else found])
-        right = np.concatenate([right, found if copies is a else linked])
-        score = np.concatenate([score, best[copies.first_of[linked]]])
-    return _sorted(left, right, score)
+    more_left, others, left_score = _links_of_copies(a, left, right, score)
+    more_right, partners, right_score = _links_of_copies(b, right, left, score)
+    return _sorted(
+        np.concatenate([left, more_left, partners]),
+        np.concatenate([right, others, more_right]),
+        np.concatenate([score, left_score, right_score]),
+    )
 
 
 def clusters(num_texts: int, pairs: Pairs) -> list[tuple[int, ...]]:
@@ -210,7 +200,6 @@ def _near(texts: Sequence[str], threshold: float, groups: Ints, num_first: int) 
     """The verified pairs of texts that are all different, left < right."""
     named = groups if groups.any() else np.empty(0, np.int64)
     left, right = candidates(sketch(texts, threshold, named), num_first)
-    # Sets of unlike sizes cannot be alike, but a text's length only bounds the size of its set from above.
     score = jaccard(texts, left, right, named)
     is_near = score >= threshold
     return left[is_near], right[is_near], score[is_near]
@@ -238,6 +227,20 @@ def _across(small: _Copies, large: _Copies, threshold: float) -> tuple[Ints, Int
         np.concatenate([right, near_right[is_new]]),
         np.concatenate([np.ones(len(left)), score[is_new]]),
     )
+
+
+def _links_of_copies(copies: _Copies, ours: Ints, theirs: Ints, score: Floats) -> tuple[Ints, Ints, Floats]:
+    """Each further copy beside what is most like its first, of equals the earliest, given the pairs of firsts."""
+    closest = np.full(len(copies.plain), -1)
+    best = np.zeros(len(copies.plain))
+    # Where one place is written more than once the last one stays.
+    order = np.lexsort((-theirs, score))
+    closest[ours[order]] = theirs[order]
+    best[ours[order]] = score[order]
+    extras = np.flatnonzero(copies.first_of != np.arange(len(copies.plain)))
+    extras = extras[closest[copies.first_of[extras]] >= 0]
+    first_of = copies.first_of[extras]
+    return extras, closest[first_of], best[first_of]
 
 
 def _close(
