@@ -68,6 +68,7 @@ def beside_peers(num_rows: int, python: str) -> list[dict[str, Any]]:
             tied = {(min(pair), max(pair)) for pair in done.pop("pairs")}
             done |= {"num_pairs": len(tied), "num_true": len(truth)}
             done["recall"] = round(recall(rows, tied, truth), 5)
+            done["recall_of_firsts"] = round(recall_of_firsts(rows, tied, truth), 5)
             done["precision"] = round(sum(map(truth.__contains__, tied)) / max(len(tied), 1), 5)
         results.append(shown({"engine": engine, "rows": num_rows, **done}))
     return results
@@ -85,6 +86,7 @@ def many_rows(num_rows: int, num_held: int) -> list[dict[str, Any]]:
     done |= {"num_pairs": len(tied), "num_planted_near": len(planted_near)}
     done["recall_exact"] = round(recall(rows, tied, set(exact)), 5)
     done["recall_near"] = round(recall(rows, tied, set(planted_near)), 5)
+    done["recall_near_of_firsts"] = round(recall_of_firsts(rows, tied, set(planted_near)), 5)
     done["precision"] = sampled_precision(tied, rows, rows)
     results.append(shown({"engine": "fettle", "rows": num_rows, **done}))
     done = run("fettle-leaks", rows, held, sys.executable)
@@ -137,18 +139,21 @@ def true_pairs(rows: list[str]) -> Pairs:
 
 
 def recall(rows: list[str], tied: Pairs, truth: Pairs) -> float:
-    """The share of true pairs that are tied, themselves or by copies of their texts: a chain of copies says as much."""
-    first: dict[str, int] = {}
-    first_of = [first.setdefault(" ".join(row.lower().split()), place) for place, row in enumerate(rows)]
-    named = {frozenset((first_of[left], first_of[right])) for left, right in tied}
-    linked = {right for left, right in tied if first_of[left] == first_of[right]}
-    hits = 0
-    for left, right in truth:
-        if first_of[left] == first_of[right]:
-            hits += all(place in linked for place in (left, right) if first_of[place] != place)
-        else:
-            hits += frozenset((first_of[left], first_of[right])) in named
-    return hits / max(len(truth), 1)
+    """The share of true pairs that end in one cluster: engines tell of copies by chains, or by a cluster's name."""
+    if not truth:
+        return 1.0
+    left, right = np.array(sorted(tied), np.int64).reshape(-1, 2).T
+    graph = sparse.coo_matrix((np.ones(len(left), np.int8), (left, right)), shape=(len(rows), len(rows)))
+    _, cluster = sparse.csgraph.connected_components(graph, directed=False)
+    return float(np.mean([cluster[one] == cluster[other] for one, other in truth]))
+
+
+def recall_of_firsts(rows: list[str], tied: Pairs, truth: Pairs) -> float:
+    """The share of true pairs of unlike texts that are named themselves, whichever copies stand for the texts."""
+    plain = [" ".join(row.lower().split()) for row in rows]
+    named = {frozenset((plain[left], plain[right])) for left, right in tied}
+    sought = {frozenset((plain[left], plain[right])) for left, right in truth if plain[left] != plain[right]}
+    return len(sought & named) / max(len(sought), 1)
 
 
 def sampled_precision(tied: Pairs, rows: list[str], others: list[str]) -> float:

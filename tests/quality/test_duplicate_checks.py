@@ -94,6 +94,9 @@ def test_the_same_words_under_another_system_turn_are_another_input():
     french, german = "Translate into French, please.", "Write a poem about these German words."
     assert not list(near_duplicates([chat(asked, french), chat(asked, german)], GIVEN))
     assert not list(leaks([chat(asked, french), chat(asked, german, part="test")], GIVEN))
+    assert not list(near_duplicates([chat(asked, french, part="validation"), chat(asked, german)], GIVEN))
+    given = Given(task="chat", embed=embed)
+    assert not list(leaks([chat("my parcel", french), chat("a package", german, part="test")], given))
     assert len(list(near_duplicates([chat(asked, french), chat(asked, french + "!", "No.")], GIVEN))) == 1
 
 

@@ -198,6 +198,8 @@ def test_a_further_copy_goes_with_the_text_most_like_it():
     others = ["where is my parcel, pleas?", "where is my parcel, please??"]
     assert [(a, b) for a, b, _ in similar_across(texts, others, 0.7)] == [(0, 0), (0, 1), (1, 1)]
     assert [(a, b) for a, b, _ in similar_across(others, texts, 0.7)] == [(0, 0), (1, 0), (1, 1)]
+    equally = ["where is my parcel, please!", "where is my parcel, please+"]
+    assert [(a, b) for a, b, _ in similar_across(texts, equally, 0.7)] == [(0, 0), (0, 1), (1, 0)]
 
 
 def test_groups_across():
@@ -216,6 +218,24 @@ def test_a_crowd_of_one_template_is_one_cluster_and_no_flood():
     across = similar_across(texts[: 2 * CROWD], texts[2 * CROWD :])
     assert {b for _, b, _ in across} == set(range(len(texts) - 2 * CROWD))
     assert {a for a, _, _ in across} == set(range(2 * CROWD))
+
+
+def test_every_pair_is_found_up_to_a_crowd_and_beyond_it_every_tie_to_the_first():
+    tail = "since I have been waiting for all of it since the beginning of the last month and cannot wait any longer"
+    texts = [f"order number {number:03d} has not arrived yet and I want my money back, {tail}" for number in range(600)]
+    few = texts[:CROWD]
+    assert {(a, b) for a, b, _ in similar_pairs(few)} == {(a, b) for b in range(CROWD) for a in range(b)}
+    assert {b for a, b, _ in similar_pairs(texts) if a == 0} == set(range(1, 600))
+
+
+def test_sets_made_block_by_block_are_the_same_sets(monkeypatch):
+    texts = [normalise(text) for text in drawn_texts(120, seed=2)]
+    left, right = np.triu_indices(len(texts), 1)
+    groups = [place % 2 for place in range(len(texts))]
+    once = jaccard(texts, left, right, groups)
+    monkeypatch.setattr("fettle.quality.shingles._KEPT_ELEMENTS", 0)
+    monkeypatch.setattr("fettle.quality.shingles._BLOCK_ELEMENTS", 3_000)
+    assert jaccard(texts, left, right, groups).tolist() == once.tolist() and once.any()
 
 
 def test_planted_near_duplicates_are_found_within_a_crowd():
@@ -328,3 +348,10 @@ def test_many_copies_of_one_meaning_are_one_cluster_and_no_flood(monkeypatch):
     assert len(clusters(len(vectors), found)) == 3
     assert all((right - left) % 3 == 0 for left, right, _ in found)
     assert len(found) < 600 * 20 * 10
+
+
+def test_a_vector_keeps_its_closest_even_where_that_one_has_many_closer():
+    near = np.array([0.96, (1 - 0.96**2) ** 0.5], np.float32)
+    crowd = np.tile(np.array([1, 0], np.float32), (40, 1))
+    found = semantic_across(crowd[:3], np.vstack([crowd, near]), 0.95)
+    assert 40 in found.right.tolist()
