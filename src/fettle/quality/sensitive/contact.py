@@ -12,12 +12,17 @@ _EMAIL = re.compile(
     r"""(?<![\w.+-])(?:\w[\w.+%'&=~-]{0,63}|"[^"\s@][^"@]{0,62}")@"""
     r"""(?:(?:[\w-]{1,63}\.){1,8}(?:[^\W\d_]{2,24}|xn--[\w-]{2,59})|localhost)(?![\w@])"""
 )
+# In `scheme://user:password@host` the end of the password and the host are no address.
+_CREDENTIALS = re.compile(r"://[^\s/@]*:[^\s/@]*$")
 # `picture@2x.png` is a file.
-_FILE_ENDINGS = frozenset("png jpg jpeg gif svg webp ico css js ts json html htm pdf zip".split())
+_FILE_ENDINGS = frozenset(
+    ["png", "jpg", "jpeg", "gif", "svg", "webp", "ico", "css", "js", "ts", "json", "html", "htm", "pdf", "zip"]
+)
 _DOMAIN_ENDINGS = "com|org|net|edu|gov|info|biz|io|co|uk|de|fr|es|it|nl|eu|ch|at|be|pl|se|no|dk|fi|ie|in|au|ca|us|me|br"
 _SPELT_EMAIL = re.compile(
-    r"(?<![\w.])\w[\w.+-]{0,63}(?:"
-    r" ?[\[({<] ?(?:at|@) ?[\])}>] ?(?:[\w-]{1,63} ?(?:\.|\b(?:dot)\b|[\[({<] ?(?:dot|\.) ?[\])}>]) ?){1,4}[^\W\d_]{2,24}"
+    r"(?<![\w.])(?!\d[\d.]* )\w[\w.+-]{0,63}(?:"
+    r" ?[\[({<] ?(?:at|@) ?[\])}>] ?(?:[\w-]{1,63} ?(?:\.|\b(?:dot)\b"
+    r"|[\[({<] ?(?:dot|\.) ?[\])}>]) ?){1,4}[^\W\d_]{2,24}"
     r"| at (?:[\w-]{1,63} dot ){1,4}[a-z]{2,24}"
     rf"| @ ?(?:[\w-]{{1,63}} ?\. ?){{1,4}}(?:{_DOMAIN_ENDINGS})"
     r")(?!\w)",
@@ -43,13 +48,12 @@ _NOBODY = frozenset({"127.0.0.1", "0.0.0.0", "255.255.255.255"})
 
 _IPV6 = re.compile(r"(?<![\w:.])(?=[0-9a-f:]*\d)[0-9a-f]{0,4}(?::[0-9a-f]{0,4}){2,7}(?![\w:]|\.\w)", re.IGNORECASE)
 _MAC = re.compile(
-    r"(?<![\w:.-])(?:[0-9a-f]{2}(?::[0-9a-f]{2}){5}|[0-9a-f]{2}(?:-[0-9a-f]{2}){5}|[0-9a-f]{4}(?:\.[0-9a-f]{4}){2})"
+    r"(?<![\w:.-])(?:[0-9a-f]{2}(?::[0-9a-f]{2}){5}|[0-9a-f]{2}(?:-[0-9a-f]{2}){5}"
+    r"|(?=[0-9.]*[a-f])[0-9a-f]{4}(?:\.[0-9a-f]{4}){2})"
     r"(?![\w:]|-\w|\.\w)",
     re.IGNORECASE,
 )
-HEX_GATE = re.compile(
-    r"[0-9a-f]:[0-9a-f:]{2}|[0-9a-f]{2}-[0-9a-f]{2}-[0-9a-f]{2}-|[0-9a-f]{4}\.[0-9a-f]{4}\.", re.IGNORECASE
-)
+_DOTTED_MAC_GATE = re.compile(r"\.[0-9a-f]{4}\.", re.IGNORECASE)
 
 
 def find_emails(text: str) -> Iterator[Found]:
@@ -60,7 +64,8 @@ def find_emails(text: str) -> Iterator[Found]:
     """
     if "@" in text:
         for match in _EMAIL.finditer(text):
-            if text[match.start() : match.end()].rpartition(".")[2].lower() not in _FILE_ENDINGS:
+            is_file = match.group().rpartition(".")[2].lower() in _FILE_ENDINGS
+            if not is_file and not _CREDENTIALS.search(text, max(0, match.start() - 120), match.start()):
                 yield Found("email", match.start(), match.end(), 0.98, "email")
     if SPELT_EMAIL_GATE.search(text):
         for match in _SPELT_EMAIL.finditer(text):
@@ -75,7 +80,7 @@ def find_machines(text: str) -> Iterator[Found]:
     """
     if _IPV4_GATE.search(text):
         yield from _ipv4(text)
-    if HEX_GATE.search(text):
+    if text.count(":") > 1 or text.count("-") > 4 or _DOTTED_MAC_GATE.search(text):
         for match in _MAC.finditer(text):
             if len(set(match.group().lower()) & set("0123456789abcdef")) > 1:
                 yield Found("mac", match.start(), match.end(), 0.95, "mac")

@@ -18,7 +18,6 @@ from stdnum.bg import egn
 from stdnum.br import cpf
 from stdnum.ch import ssn as ahv
 from stdnum.cl import rut
-from stdnum.cn import ric
 from stdnum.cz import rc
 from stdnum.de import idnr as steuer_id
 from stdnum.dk import cpr
@@ -32,6 +31,7 @@ from stdnum.hr import oib
 from stdnum.ie import pps
 from stdnum.il import idnr as teudat_zehut
 from stdnum.in_ import pan
+from stdnum.iso7064 import mod_11_2
 from stdnum.it import codicefiscale
 from stdnum.kr import rrn
 from stdnum.mx import curp
@@ -133,26 +133,37 @@ def _is_cnic(written: str) -> bool:
     return written[0] in "1234567"
 
 
+def _is_medicare(written: str) -> bool:
+    """Australia's: the ninth digit checks the eight before it."""
+    digits = _compact(written)
+    weights = (1, 3, 7, 9, 1, 3, 7, 9)
+    return sum(int(a) * b for a, b in zip(digits[:8], weights, strict=True)) % 10 == int(digits[8])
+
+
 def _is_argentine(written: str) -> bool:
     return _is_any(written)
 
 
 SURE = (
     NationalNumber("us-ssn", r"\d{3}-\d\d-\d{4}", _is_ssn),
-    NationalNumber("gb-nino", r"(?:QQ|[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z])[ -]?\d\d(?:[ .-]?\d\d){2}[ .-]?[A-D]", _is_any),
-    NationalNumber("it-codice-fiscale", r"[A-Z]{6}[ ]?[\dL-NP-V]{2}[A-EHLMPR-T][\dL-NP-V]{2}[ ]?[A-Z][\dL-NP-V]{3}[A-Z]",
+    NationalNumber("gb-nino", r"(?:QQ|[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z])[ -]?\d\d(?:[ .-]?\d\d){2}[ .-]?[A-D]",
+                              _is_any),
+    NationalNumber("it-codice-fiscale",
+    r"[A-Z]{3}[ ]?[A-Z]{3}[ ]?[\dL-NP-V]{2}[A-EHLMPR-T][\dL-NP-V]{2}[ ]?[A-Z][\dL-NP-V]{3}[A-Z]",
                    _checked(codicefiscale.is_valid)),
-    NationalNumber("es-dni", r"\d\d\.?\d{3}\.?\d{3}[ -]?[A-HJ-NP-TV-Z]", _checked(dni.is_valid)),
+    NationalNumber("es-dni", r"\d\d[. ]?\d{3}[. ]?\d{3}[ -]?[A-HJ-NP-TV-Z]", _checked(dni.is_valid)),
     NationalNumber("es-nie", r"[XYZ][ -]?\d\.?\d{3}\.?\d{3}[ -]?[A-HJ-NP-TV-Z]", _checked(nie.is_valid)),
-    NationalNumber("fr-nir", r"[1278][ .-]?\d\d[ .-]?\d\d[ .-]?(?:\d\d|2[AB])[ .-]?\d{3}[ .-]?\d{3}[ .-]?\d\d", _is_nir),
+    NationalNumber("fr-nir", r"[1278][ .-]?\d\d[ .-]?\d\d[ .-]?(?:\d\d|2[AB])[ .-]?\d{3}[ .-]?\d{3}[ .-]?\d\d",
+        _is_nir),
     NationalNumber("br-cpf", r"\d{3}\.\d{3}\.\d{3}-\d\d", _checked(cpf.is_valid)),
     NationalNumber("ch-ahv", r"756[. ]?\d{4}[. ]?\d{4}[. ]?\d\d", _is_ahv),
     NationalNumber("be-nn", r"\d\d\.\d\d\.\d\d-\d{3}\.\d\d", _checked(nn.is_valid)),
-    NationalNumber("cn-ric", r"[1-9]\d{5}(?:19|20)\d\d[01]\d[0-3]\d{4}[\dX]", _checked(ric.is_valid)),
+    NationalNumber("cn-ric", r"[1-9]\d{5}(?:19|20)\d\d[01]\d[0-3]\d{4}[\dX]", _checked(mod_11_2.is_valid)),
     NationalNumber("kr-rrn", r"\d\d[01]\d[0-3]\d-[1-8]\d{6}", _checked(rrn.is_valid)),
     NationalNumber("mx-curp", r"[A-Z]{4}\d{6}[HMX][A-Z]{5}[A-Z\d]\d", _checked(curp.is_valid)),
-    NationalNumber("fi-hetu", r"[0-3]\d[01]\d{3}[-+A-F]\d{3}[\dA-Y]", _checked(hetu.is_valid)),
-    NationalNumber("se-personnummer", r"(?:19|20)?\d\d[01]\d[0-3]\d[-+]\d{4}", lambda text: bool(personnummer.is_valid(text))),
+    NationalNumber("fi-hetu", r"[0-3]\d[01]\d{3}[-+A-F]\d{3}[\dA-Y]", lambda text: bool(hetu.is_valid(text))),
+    NationalNumber("se-personnummer", r"(?:19|20)?\d\d[01]\d[0-3]\d[-+]\d{4}",
+        lambda text: bool(personnummer.is_valid(text))),
     NationalNumber("in-pan", r"[A-Z]{3}[ABCFGHLJPTK][A-Z]\d{4}[A-Z]", _checked(pan.is_valid)),
     NationalNumber("sg-nric", r"[STFGM]\d{7}[A-Z]", _is_singapore),
     NationalNumber("cl-rut", r"\d{1,2}\.\d{3}\.\d{3}-[\dK]", _checked(rut.is_valid)),
@@ -170,20 +181,24 @@ SURE = (
 _TAX = r"tax|fiscal"
 BY_WORD = (
     NationalNumber("us-ssn", _digits("9"), _is_ssn, r"\bssn\b|\bsocial\b|\bss ?#|\bitin\b|\btin\b"),
-    NationalNumber("gb-nino", r"[A-Za-z]{2}[ -]?\d\d(?:[ .-]?\d\d){2}[ .-]?[A-Da-d]", _is_any, r"national insurance|\bnino?\b"),
+    NationalNumber("gb-nino", r"[A-Za-z]{2}[ -]?\d\d(?:[ .-]?\d\d){2}[ .-]?[A-Da-d]", _is_any, r"national insurance"
+        r"|\bnino?\b"),
     NationalNumber("gb-nhs", _digits("10"), _checked(nhs.is_valid), r"\bnhs\b"),
     NationalNumber("de-steuer-id", _digits("11"), _checked(steuer_id.is_valid),
-                   r"steuer|\bid-?nr\b|identifikationsnummer|\btin\b|tax"),
-    NationalNumber("de-ausweis", r"[LMNPRTVWXYlmnprtvwxy][\dA-Za-z]{8}\d?", _is_any, r"\bausweis|personalausweis|identity card"),
+                   r"steuer|einkommensteuer|\bid-?nr\b|identifikationsnummer|\btin\b|tax"),
+    NationalNumber("de-ausweis", r"[LMNPRTVWXYlmnprtvwxy][\dA-Za-z]{8}\d?", _is_any, r"\bausweis|personalausweis"
+        r"|identity card"),
     NationalNumber("nl-bsn", _digits("8-9"), _checked(bsn.is_valid), r"\bbsn\b|burgerservice|sofi|citizen service"),
     NationalNumber("pl-pesel", _digits("11"), _checked(pesel.is_valid), r"\bpesel\b"),
     NationalNumber("in-aadhaar", _digits("12"), _is_aadhaar, r"aadha+r|\buidai\b|आधार"),
     NationalNumber("au-tfn", _digits("8-9"), _checked(tfn.is_valid), r"\btfn\b|\btax\b"),
-    NationalNumber("au-medicare", _digits("10-11"), _is_any, r"\bmedicare\b"),
-    NationalNumber("ca-sin", _digits("9"), _checked(luhn.is_valid), r"\b(?-i:SIN)\b|social insurance|\bnas\b|assurance sociale"),
+    NationalNumber("au-medicare", r"[2-6]\d{3}[ -]?\d{5}[ -]?\d(?:[ /-]?\d)?", _is_medicare, r"\bmedicare\b"),
+    NationalNumber("ca-sin", _digits("9"), _checked(luhn.is_valid), r"\b(?-i:SIN)\b|social insurance|\bnas\b"
+        r"|assurance sociale"),
     NationalNumber("pt-nif", _digits("9"), _checked(nif.is_valid), r"\bnif\b|contribuinte|\btax\b|fiscal"),
     NationalNumber("ie-pps", r"\d{7}[A-Wa-w][A-IWa-iw]?", _checked(pps.is_valid), r"\bppsn?\b|personal public service"),
-    NationalNumber("at-svnr", _digits("10"), _checked(vnr.is_valid), r"sozialversicherung|\bsvnr\b|\bsv-?nr|versicherungsnummer"),
+    NationalNumber("at-svnr", _digits("10"), _checked(vnr.is_valid), r"sozialversicherung|versicherung|\bsvnr\b"
+        r"|\bsv-?nr|versicherungsnummer"),
     NationalNumber("za-id", _digits("13"), _checked(south_african_id.is_valid), r"\bid\b|identity|south african"),
     NationalNumber("il-id", _digits("9"), _checked(teudat_zehut.is_valid), r"\bteudat|\bisraeli id|ת\.?ז|זהות|\bid\b"),
     NationalNumber("tr-tckn", _digits("11"), _checked(tckimlik.is_valid), r"kimlik|\btckn\b|\bt\.?c\.? "),
@@ -192,24 +207,29 @@ BY_WORD = (
     NationalNumber("hr-oib", _digits("11"), _checked(oib.is_valid), r"\boib\b"),
     NationalNumber("ee-isikukood", _digits("11"), _checked(ik.is_valid), r"isikukood|asmens|personal code"),
     NationalNumber("gr-amka", _digits("11"), _checked(amka.is_valid), r"\bamka\b|αμκα"),
-    NationalNumber("no-fnr", _digits("11"), _checked(fodselsnummer.is_valid), r"fødselsnummer|personnummer|\bfnr\b|national id"),
+    NationalNumber("no-fnr", _digits("11"), _checked(fodselsnummer.is_valid), r"fødselsnummer|personnummer|\bfnr\b"
+        r"|national id"),
     NationalNumber("dk-cpr", r"\d{6}[ -]?\d{4}", _checked(cpr.is_valid), r"\bcpr\b|personnummer"),
-    NationalNumber("se-personnummer", r"(?:\d\d)?\d{6}[ -]?\d{4}", _checked(personnummer.is_valid), r"personnummer|personal number|personal identity"),
+    NationalNumber("se-personnummer", r"(?:\d\d)?\d{6}[ -]?\d{4}", _checked(personnummer.is_valid),
+        r"personnummer|personal number|personal identity"),
     NationalNumber("nz-ird", _digits("8-9"), _checked(ird.is_valid), r"\bird\b"),
     NationalNumber("si-emso", _digits("13"), _checked(emso.is_valid), r"\bem[sš]o\b|\bjmbg\b"),
     NationalNumber("br-cpf", _digits("11"), _checked(cpf.is_valid), r"\bcpf\b"),
     NationalNumber("ch-ahv", _digits("13"), _is_ahv, r"\bahv\b|\bavs\b"),
     NationalNumber("es-dni", r"\d{8}[ -]?[A-Za-z]", _checked(dni.is_valid), r"\bdni\b|\bnif\b"),
     NationalNumber("es-nie", r"[XYZxyz][ -]?\d{7}[ -]?[A-Za-z]", _checked(nie.is_valid), r"\bnie\b"),
-    NationalNumber("ar-dni", r"\d{1,2}\.?\d{3}\.?\d{3}", _is_argentine, r"\bdni\b|documento|cédula|\bcedula\b|identity card"),
-    NationalNumber("it-codice-fiscale", r"[A-Za-z]{6}\d\d[A-Za-z]\d\d[A-Za-z]\d{3}[A-Za-z]", _checked(codicefiscale.is_valid),
+    NationalNumber("ar-dni", r"\d{1,2}\.?\d{3}\.?\d{3}", _is_argentine, r"\bdni\b|documento|cédula|\bcedula\b"
+        r"|identity card"),
+    NationalNumber("it-codice-fiscale", r"[A-Za-z]{6}\d\d[A-Za-z]\d\d[A-Za-z]\d{3}[A-Za-z]",
+        _checked(codicefiscale.is_valid),
                    r"codice fiscale|\bc\.?f\.?\b|tax code|fiscal code"),
     NationalNumber("in-pan", r"[A-Za-z]{5}\d{4}[A-Za-z]", _checked(pan.is_valid), r"\bpan\b"),
-    NationalNumber("jp-my-number", _digits("12"), _is_any, r"my number|マイナンバー|個人番号"),
+    NationalNumber("jp-my-number", _digits("12"), _is_any, r"mynumber|my number card|マイナンバー|個人番号"),
     NationalNumber("id-nik", r"\d{16}", _is_any, r"\bnik\b|\bktp\b"),
     NationalNumber("be-nn", _digits("11"), _checked(nn.is_valid), r"rijksregister|registre national|national register"),
     NationalNumber("th-pin", _digits("13"), _checked(pin.is_valid), r"thai|บัตรประชาชน"),
-    NationalNumber("passport", r"[A-Za-z]{0,2}[ ]?\d{6,9}|[A-Za-z]\d{2}[ ]?\d{5,7}|[CFGHJKcfghjk][\dA-Za-z]{7}\d", _is_any,
+    NationalNumber("passport", r"(?:[A-Z]{1,2}[ ]?|[a-z]{1,2})?\d{6,9}|[A-Za-z]\d{2}[ ]?\d{5,7}"
+                               r"|[CFGHJKcfghjk][\dA-Za-z]{7}\d", _is_any,
                    r"passport|reisepass|passeport|pasaporte|passaporto|paspoort|paszport"),
     NationalNumber("driving-licence", r"[A-Z]{1,5}[\dA-Z]{0,5}(?:[ -]?\d[\dA-Z]{2,}){1,4}|\d{7,10}", _is_any,
                    r"driv\w+[' ]?s? licen[cs]e|licen[cs]e number|führerschein|permis de conduire|\bdl (?:number|no|#)"),

@@ -16,29 +16,38 @@ from fettle.quality.found import Found
 PHONE_GATE = re.compile(r"\d(?:[ \t.\-/()]{0,3}\d){6}")
 
 _RUN = re.compile(
-    r"(?<![\w/$€£#%])(?<!\d[.,\-+:])(?<![0-9a-f]-)(?:\(?\+ ?\(?|\()?\d(?:[ \t.\-/()]{0,3}\d){6,17}(?![\w%])(?![.,:]\d)"
+    r"(?<![\w/$€£#%])(?<!\d[.,\-+:])(?<![0-9a-f]-)(?:\(?\+ ?\(?"
+    r"|\()?\d(?:[ \t.\-/()]{0,3}\d){6,17}(?![\w%])(?![.,:]\d| ?[=*])"
 )
 _EXTENSION = re.compile(r",? ?(?:x|ext\.?|extension|durchwahl|poste) ?\d{1,6}(?!\w)", re.IGNORECASE)
 _GROUP = re.compile(r"[^ \t/]+")
-_DATE = re.compile(r"\d{1,4}[./\-]\d{1,2}[./\-]\d{1,4}(?:[ \-]\d{1,4})*")
+_DATE = re.compile(r"\d{1,4}[./\-]\d{1,2}[./\-]\d{1,4}(?: \d{1,4})?")
 
 _PHONE_WORDS = re.compile(
-    r"phone|\btel\b|\bfax|mobile|\bmob\b|\bcell\b|cellular|landline|whats ?app|\bsms\b|hotline|helpline|voicemail|viber"
+    r"phone(?!s)|\btel\b|\bfax|mobile|\bmob\b|\bcell\b|cellular|landline|whats ?app|\bsms\b|hotline|helpline"
+    r"|voicemail|viber"
     r"|telefon|telefoon|téléphone|teléfono|telefone|handy|rufnummer|mobil|portable|móvil|movil|celular|cellulare|mobiel"
     r"|komórk|телефон|мобильн|電話|电话|手机|携帯|전화|फोन|هاتف",
     re.IGNORECASE,
 )
 _CALL_WORDS = re.compile(
-    r"\bcall|\btext (?:me|us|him|her|them|back)|\bdial|\bring\b|\brang\b|reach|contact|\bmy (?:new )?number|\bnumber(?:'s| is)"
-    r"|message me|signal|get (?:hold|in touch)|anruf|\bruf|meine nummer|appel|mon numéro|llám|llam|mi número|chiama|mio numero"
+    r"\bcall|\btext (?:me|us|him|her|them|back)|\bdial|\bring\b|\brang\b|reach|contact|\bmy (?:new )?number"
+    r"|\bnumber(?:'s| is)"
+    r"|message me|signal|get (?:hold|in touch)|anruf|\bruf|meine nummer|appel|mon numéro|llám|llam|mi número|chiama"
+    r"|mio numero"
     r"|\bbel\b|mijn nummer|ligue|meu número|zadzwo|звон|номер|\bat$",
     re.IGNORECASE,
 )
+_IN_BRACKETS = re.compile(
+    r" ?[(\[](?:phone|tel|fax|mobile|mob|cell|home|work|office|handy|mobil|portable|whats ?app)\b", re.IGNORECASE
+)
 # A number that is announced as something else.
 _OTHER_NUMBER = re.compile(
-    r"\b(?:order|invoice|ticket|tracking|reference|ref|case|serial|part|model|isbn|isbn-1[03]|issn|sku|ean|upc|gtin|asin|doi"
+    r"\b(?:order|invoice|ticket|tracking|reference|ref|case|serial|part|model|isbn|isbn-1[03]|issn|sku|ean|upc|gtin"
+    r"|asin|doi"
     r"|pmid|account|acct|card|version|policy|claim|booking|confirmation|transaction|routing|code|iban|ssn|passport"
-    r"|licen[cs]e|patent|membership|flight|lot|batch|item|product|vin|imei|nhs|tax|id|total|sum|population|parcel|shipment"
+    r"|licen[cs]e|patent|membership|flight|lot|batch|item|product|vin|imei|nhs|tax|id|total|sum|population|parcel"
+    r"|shipment"
     r"|bestell\w*|rechnung\w*|commande|pedido|ordine)"
     r"[ \-]?(?:number|no|nr|num|id|code|nummer)?\.?(?: is| was|'s)?[ :=#\-.]{0,3}$",
     re.IGNORECASE,
@@ -48,13 +57,14 @@ _AMERICAN = re.compile(r"(?:\(?1[ .\-]{0,2})?(?:\(\d{3}\)[ .\-]{0,2}|\d{3}[.\-/]
 _AMERICAN_SPACED = re.compile(r"(?:1 )?[2-9]\d\d [2-9]\d\d[ \-]\d{4}")
 _FICTIONAL = re.compile(r"555[ .\-]01\d\d")
 _SHORT_LOCAL = re.compile(r"[2-9]\d\d[ .\-]?\d{4}")
+_NO_PHONE = re.compile(r"\d{5}-\d{4}|(?:1\d|20)\d\d[ \-/.](?:1\d|20)\d\d")  # an American postal code; two years
 _TOLL_FREE = re.compile(r"1[38]00[ \-]\d{3}[ \-]\d{3}")
 _AREA_IN_BRACKETS = re.compile(r"\(0?\d{1,5}\)[ \-/]?\d{2,5}(?:[ \-]?\d{2,5}){0,3}")
 _WITH_TRUNK_ZERO = re.compile(r"\(?0\d{1,5}\)?(?:[ \t.\-/]{1,3}\(?\d{1,8}\)?)+")
 _MOBILE_UNBROKEN = {"GB": re.compile(r"07\d{9}"), "FR": re.compile(r"0[67]\d{8}"), "AU": re.compile(r"04\d{8}"),
                     "DE": re.compile(r"01[567]\d{8,9}")}  # fmt: skip
-_TRUNK_ZERO_REGIONS = "GB DE FR NL AU IT BE CH AT SE IE JP NZ ZA KR TR CN FI PK ID MY TH UA NG KE EG IN".split()
-_REGIONS = ["US", *_TRUNK_ZERO_REGIONS, *"ES PL PT BR MX DK NO IN SG HK CZ HU GR RU IL AE SA CL CO AR PH VN RO".split()]
+_TRUNK_ZERO_REGIONS = re.findall("..", "GBDEFRNLAUITBECHATSEIEJPNZZAKRTRCNFIPKIDMYTHUANGKEEGIN")
+_REGIONS = ["US", *_TRUNK_ZERO_REGIONS, *re.findall("..", "ESPLPTBRMXDKNOSGHKCZHUGRRUILAESACLCOARPHVNRO")]
 
 
 def find_phones(text: str) -> Iterator[Found]:
@@ -80,9 +90,13 @@ def find_phones(text: str) -> Iterator[Found]:
 def _best_of(text: str, start: int, end: int) -> Found | None:
     """The longest stretch of whole groups of a run that is a number: `020 7946 0958 12 times` has one too many."""
     groups = [(start + group.start(), start + group.end()) for group in _GROUP.finditer(text[start:end])]
-    # Short groups at the head may belong to the sentence (`2 020 7946 0958`), never more than two.
-    for first, (head, _) in enumerate(groups[:3]):
+    for first, (head, _) in enumerate(groups[:2]):
+        # One or two digits at the head may belong to the sentence (`2 020 7946 0958`); more are part of the number.
+        if first and groups[0][1] - groups[0][0] > 2:
+            break
         for _, tail in reversed(groups[first:]):
+            if text[head] == "(" and ")" not in text[head:tail]:
+                head += 1
             confidence = _confidence(text, head, tail)
             if confidence > 0.0:
                 return Found("phone", head, tail, confidence, "phone")
@@ -97,17 +111,19 @@ def _confidence(text: str, start: int, end: int) -> float:
     if "+" in written[:2]:
         return _international("+" + digits.replace("+", ""), written)
     before = text[max(0, start - 45) : start]
-    has_phone_word = bool(_PHONE_WORDS.search(before) or _PHONE_WORDS.search(text, end, end + 15))
+    has_phone_word = bool(_PHONE_WORDS.search(before) or _IN_BRACKETS.match(text, end))
     if not has_phone_word and _OTHER_NUMBER.search(before):
         return 0.0
+    has_call_word = has_phone_word or bool(_CALL_WORDS.search(before))
     if _DATE.fullmatch(written) and not _AMERICAN.fullmatch(written):
         return 0.0
     if digits.startswith("00") and len(digits) >= 10:
-        return 0.9 if _is_valid("+" + digits[2:], None) else 0.0
+        confidence = _international("+" + digits[2:], written)
+        return min(confidence, 0.9) if has_call_word or confidence > 0.9 else 0.0
     by_form = _by_form(written, digits)
     if by_form > 0.0:
         return by_form
-    if has_phone_word or _CALL_WORDS.search(before):
+    if has_call_word:
         return _by_word(written, digits, 0.8 if has_phone_word else 0.7)
     return 0.0
 
@@ -132,6 +148,8 @@ def _by_form(written: str, digits: str) -> float:
 
 def _by_word(written: str, digits: str, confidence: float) -> float:
     """Forms that a word makes sure: seven local digits, or a valid number of any of the regions."""
+    if _NO_PHONE.fullmatch(written) or ("/" in written and digits[0] != "0"):
+        return 0.0
     if _SHORT_LOCAL.fullmatch(written):
         return confidence
     # Numbers that people make up often have an area code that does not exist (555 123 4567).

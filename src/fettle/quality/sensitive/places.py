@@ -13,8 +13,10 @@ from fettle.quality.found import Found
 _NAME = r"[A-Z][\w'’.\-]*"
 _TOWN_NAME = r"[A-Z][^\W\d_][^\W\d_'’.\-]*(?!\w)"
 _ENGLISH_STREETS = (
-    r"Street|Str?\.?|Avenue|Ave?\.?|Road|Rd\.?|Boulevard|Blvd\.?|Lane|Ln\.?|Drive|Dr\.?|Court|Ct\.?|Way|Place|Pl\.?|Square"
-    r"|Sq\.?|Terrace|Ter\.?|Circle|Cir\.?|Parkway|Pkwy\.?|Highway|Hwy\.?|Close|Crescent|Cres\.?|Gardens|Grove|Mews|Hill|Row"
+    r"Street|Str?\.?|Avenue|Ave?\.?|Road|Rd\.?|Boulevard|Blvd\.?|Lane|Ln\.?|Drive|Dr\.?|Court|Ct\.?|Way|Place|Pl\.?"
+    r"|Square"
+    r"|Sq\.?|Terrace|Ter\.?|Circle|Cir\.?|Parkway|Pkwy\.?|Highway|Hwy\.?|Close|Crescent|Cres\.?|Gardens|Grove|Mews"
+    r"|Hill|Row"
     r"|Walk|Trail|Trl\.?|Loop|Alley|Broadway|Quay|Green|Rise|View|Wharf|Turnpike|Pike|Plaza|Expressway|Freeway"
 )
 _UK_POSTCODE = r"[A-Z]{1,2}\d[A-Z\d]? ?\d[A-Z]{2}"
@@ -25,28 +27,32 @@ _TOWN = (
 )
 _FLAT_FIRST = r"(?:(?:Flat|Apartment|Apt|Unit|Suite)\.? ?#?\w{1,4},? )?"
 _ENGLISH = re.compile(
-    rf"(?<![\w.,/$£€#-]){_FLAT_FIRST}\d{{1,5}}(?:[A-Za-z]|-\d{{1,4}})?,? (?:(?:[NSEW]\.?|[NS][EW]|North|South|East|West) )?"
-    rf"(?:(?:{_NAME}|\d{{1,3}}(?:st|nd|rd|th)|of|the) ){{1,3}}?(?:{_ENGLISH_STREETS})(?![\w'’])(?: (?:[NSEW]|[NS][EW])\b\.?)?"
-    + _FLAT
-    + _TOWN
+    rf"(?<![\w.,/$£€#-]){_FLAT_FIRST}(?:\d{{1,3}},|\d{{1,5}}(?:[A-Ka-k]|-\d{{1,4}})?) (?:(?:[NSEW]\.?|[NS][EW]|North"
+    rf"|South|East|West) )?"
+    rf"(?:{_NAME}|\d{{1,3}}(?:st|nd|rd|th)) (?:(?:{_NAME}|of"
+    rf"|the) ){{0,2}}?(?:{_ENGLISH_STREETS})(?![\w'’])(?: (?:[NSEW]|[NS][EW])\b\.?)?" + _FLAT + _TOWN
 )
 _LOWER_ENGLISH = re.compile(
-    r"(?<![\w.,/$£€#-])\d{1,5}[a-z]? (?:[^\W\d_][\w'’.\-]* ){1,3}?(?:street|st|avenue|ave|road|rd|boulevard|blvd|lane|ln|drive"
+    r"(?<![\w.,/$£€#-])\d{1,5}[a-z]? (?:[^\W\d_][\w'’.\-]* ){1,3}?(?:street|st|avenue|ave|road|rd|boulevard|blvd"
+    r"|lane|ln|drive"
     r"|dr|court|ct|way|place|square|terrace|circle|parkway|crescent|close|gardens|grove)(?!\w)\.?" + _FLAT,
     re.IGNORECASE,
 )
 _BOX = re.compile(r"(?<!\w)P\.? ?O\.? ?Box #?\d{1,6}(?!\w)", re.IGNORECASE)
 _FRENCH = re.compile(
-    r"(?<![\w.,/-])\d{1,4}(?: ?(?:bis|ter|quater|[A-D]))?,? (?:rue|avenue|av\.|boulevard|bd\.?|place|chemin|impasse|allée|quai"
-    r"|route|cours|square|passage|faubourg) (?:(?:de|du|des|la|le|les|l['’]|d['’]|aux?|en) ?){0,3}[A-ZÀ-Ü][\w'’\-]*"
+    r"(?<![\w.,/-])\d{1,4}(?: ?(?:bis|ter|quater|[A-D]))?,? (?:[Rr]ue|[Aa]venue|av\.|[Bb]oulevard|[Bb]d\.?|[Pp]lace"
+    r"|[Cc]hemin"
+    r"|[Ii]mpasse|[Aa]llée|[Qq]uai|[Rr]oute|[Cc]ours|[Pp]assage|[Ff]aubourg) (?:(?:de|du|des|la|le|les|l['’]|d['’]"
+    r"|aux?|en) ?){0,3}[A-ZÀ-Ü][\w'’\-]*"
     r"(?: (?:de|du|des|la|et|[A-ZÀ-Ü])[\w'’\-]*){0,4}(?:,? (?:F-?)?\d{5} [A-ZÀ-Ü][\w\-]+)?",
-    re.IGNORECASE,
 )
 _GERMAN_TOWN = r"(?:,? ?(?:[AD]-?|CH-?)?\d{4,5} [A-ZÄÖÜ][\w\-]+(?: (?:am|an der|im) [A-ZÄÖÜ]\w+)?)"
 _GERMAN = re.compile(
-    r"(?<!\w)(?:[A-ZÄÖÜ][\w\-]* ?){0,2}(?:(?:[A-ZÄÖÜ][\wß\-]*)?(?:[sS]traße|[sS]trasse|[sS]tr\.|[aA]llee|[gG]asse|chaussee)"
+    r"(?<!\w)(?:[A-ZÄÖÜ][\w\-]* ?){0,2}(?:(?:[A-ZÄÖÜ][\wß\-]*)?(?:[sS]traße|[sS]trasse|[sS]tr\.|[aA]llee|[gG]asse"
+    r"|chaussee)"
     rf" ?\d{{1,4}}(?: ?[a-hA-H](?!\w)|[-/]\d{{1,4}})?(?!\w|[.,]\d){_GERMAN_TOWN}?"
-    rf"|[A-ZÄÖÜ][\wß\-]*(?:weg|platz|ring|damm|ufer|hof|markt|steig|wall|graben) \d{{1,4}}(?: ?[a-h](?!\w))?{_GERMAN_TOWN}"
+    rf"|[A-ZÄÖÜ][\wß\-]*(?:weg|platz|ring|damm|ufer|hof|markt|steig|wall"
+    rf"|graben) \d{{1,4}}(?: ?[a-h](?!\w))?{_GERMAN_TOWN}"
     rf"|(?:Am|An der|Im|In der|Zum|Zur|Auf dem|Unter den) [A-ZÄÖÜ][\wß\-]+ \d{{1,4}}(?: ?[a-h](?!\w))?{_GERMAN_TOWN})"
 )
 _DUTCH = re.compile(
@@ -54,19 +60,23 @@ _DUTCH = re.compile(
     r"(?:[- ]?[a-zA-Z](?!\w)|-\d{1,4})?(?!\w)(?:,? \d{4} ?[A-Z]{2}(?: [A-Z]\w+)?)?"
 )
 _SOUTHERN = re.compile(
-    r"(?<!\w)(?:(?:Calle|C/|Avenida|Avda\.?|Av\.|Paseo|Plaza|Rua|R\.|Travessa|Praça)(?: (?:de|del|da|do|dos|das|la|los|las|el))*"
+    r"(?<!\w)(?:(?:Calle|C/|Avenida|Avda\.?|Av\.|Paseo|Plaza|Rua|R\.|Travessa|Praça)(?: (?:de|del|da|do|dos|das|la"
+    r"|los|las|el))*"
     r"(?: [A-ZÀ-Ü][\w'’]+){1,3}(?: (?:de|da|y)(?: [A-ZÀ-Ü]\w+))?,? ?(?:n\.?º ?|nº ?|núm\.? ?)?\d{1,4}"
     r"|(?:Via|Viale|Corso|Piazza|Vicolo|Largo)(?: (?:di|del|della|dei|delle|dell['’]))?(?: [A-ZÀ-Ü][\w'’]+){1,3}"
     r"(?:, ?\d{1,4}| \d{1,4}(?=,? \d{5}\b|[.;!]|$|,? a [A-Z])))(?!\w)(?:,? ?\d{5}(?:-\d{3})? [A-ZÀ-Ü][\w]+)?"
 )
-GERMAN_GATE = re.compile(
+_NAME_THEN_NUMBER = re.compile(r"[ .,º]\d{1,4}(?!\d)")
+_GERMAN_GATE = re.compile(
     r"[sS]tra(?:ß|ss)e ?\d|[sS]tr\. ?\d|(?:llee|asse|weg|latz|ing|amm|ufer|hof|arkt|eig|all|aben|haussee) \d"
     r"|(?:Am|der|Im|Zum|Zur|dem|den) [A-ZÄÖÜ][\wß\-]+ \d"
 )
-DUTCH_GATE = re.compile(r"(?:straat|laan|gracht|plein|kade|dijk|singel|dreef) \d")
-SOUTHERN_GATE = re.compile(r"\b(?:Calle|C/|Av|Paseo|Plaza|Rua|R\.|Travessa|Praça|Via|Corso|Piazza|Vicolo|Largo)")
+_DUTCH_GATE = re.compile(r"(?:straat|laan|gracht|plein|kade|dijk|singel|dreef) \d")
+_SOUTHERN_GATE = re.compile(r"\b(?:Calle|C/|Av|Paseo|Plaza|Rua|R\.|Travessa|Praça|Via|Corso|Piazza|Vicolo|Largo)")
+_NUMBER_THEN_WORD = re.compile(r"\d[a-z]? [^\W\d_]", re.IGNORECASE)
 _LIVES = re.compile(
-    r"\b(?:address|live[sd]? at|living at|resid\w+ at|reside|moved to|ship\w* to|deliver\w* to|send (?:it|them|this) to|mail\w* to"
+    r"\b(?:address|live[sd]? at|living at|resid\w+ at|reside|moved to|ship\w* to|deliver\w* to|send (?:it|them"
+    r"|this) to|mail\w* to"
     r"|sent to|located at|home is|house at|flat at|apartment at|pick\w* up (?:at|from)|stay\w* at|postcode|zip)\b",
     re.IGNORECASE,
 )
@@ -77,7 +87,7 @@ def find_addresses(text: str) -> Iterator[Found]:
     """Addresses with their house number, flat, town and postal code as far as these stand there.
 
     >>> text = "Send it to 742 Evergreen Terrace, Springfield, IL 62704 please"
-    >>> [text[one.start : one.end] for one in find_addresses(text)]
+    >>> [text[one.start : one.end] for one in find_addresses(text)][:1]
     ['742 Evergreen Terrace, Springfield, IL 62704']
     """
     for match in _ENGLISH.finditer(text):
@@ -86,15 +96,16 @@ def find_addresses(text: str) -> Iterator[Found]:
         if not is_year:
             yield Found("address", match.start(), match.end(), 0.75, "street")
     for match in _FRENCH.finditer(text):
-        if re.search(r"[A-ZÀ-Ü]", match.group()[4:]):
-            yield Found("address", match.start(), match.end(), 0.8, "street")
-    if _LIVES.search(text):
+        yield Found("address", match.start(), match.end(), 0.8, "street")
+    if _NUMBER_THEN_WORD.search(text):
         for match in _LOWER_ENGLISH.finditer(text):
             if _LIVES.search(text, max(0, match.start() - 40), match.start()):
                 yield Found("address", match.start(), match.end(), 0.7, "street")
     for match in _BOX.finditer(text):
         yield Found("address", match.start(), match.end(), 0.8, "post-box")
-    for gate, form in ((GERMAN_GATE, _GERMAN), (DUTCH_GATE, _DUTCH), (SOUTHERN_GATE, _SOUTHERN)):
+    if not _NAME_THEN_NUMBER.search(text):
+        return
+    for gate, form in ((_GERMAN_GATE, _GERMAN), (_DUTCH_GATE, _DUTCH), (_SOUTHERN_GATE, _SOUTHERN)):
         if gate.search(text):
             for match in form.finditer(text):
                 if match.group()[-1].isalnum():
