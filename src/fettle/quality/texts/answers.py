@@ -100,7 +100,7 @@ def truncated_answers(answers: Sequence[str]) -> dict[int, str]:
 
     A missing full stop says something only where the others have one: 95 in a hundred, of eight answers and more.
 
-    >>> truncated_answers(["Open the box and take the"] + ["It is on its way to you by now."] * 19)
+    >>> truncated_answers(["Open the box and take the"] + ["It is on its way and comes by Friday."] * 19)
     {0: 'sentence'}
     """
     long = [answer for answer in answers if sum(sign.isalpha() for sign in answer) >= _FEWEST_LETTERS]
