@@ -13,7 +13,7 @@ from fettle.quality.personal import PERSONAL_KINDS, SECRET, find_personal, redac
 from fettle.quality.sensitive.standins import Standins
 
 ALL_KINDS = (*PERSONAL_KINDS, SECRET)
-PLANTS = plants(seed=20240607, num_each=40)
+PLANTS = plants(seed=20240607, num_each=25)
 BY_SORT: dict[str, list[Plant]] = defaultdict(list)
 for plant in PLANTS:
     BY_SORT[plant.sort].append(plant)
@@ -115,7 +115,7 @@ TEXTS = st.lists(
 HOWS = st.sampled_from(["mask", "hash", "replace"])
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(TEXTS)
 def test_findings_are_in_the_text_in_order_and_apart(text):
     found = find_personal(text)
@@ -125,7 +125,7 @@ def test_findings_are_in_the_text_in_order_and_apart(text):
     assert all(before.end <= after.start for before, after in itertools.pairwise(found))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(TEXTS, HOWS)
 def test_redacting_leaves_all_else_untouched(text, how):
     """All at once is one after the other, and one alone changes nothing before it and nothing after it."""
@@ -140,7 +140,7 @@ def test_redacting_leaves_all_else_untouched(text, how):
     assert step_by_step == at_once
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(TEXTS, HOWS)
 def test_redacting_twice_is_redacting_once(text, how):
     standins = Standins()
@@ -149,7 +149,7 @@ def test_redacting_twice_is_redacting_once(text, how):
     assert redact_all(once, ALL_KINDS, how, "salt", Standins()) == once
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(TEXTS)
 def test_nothing_is_left_after_masking(text):
     assert not find_personal(redact_all(text, ALL_KINDS))

@@ -225,9 +225,9 @@ def test_punctuation_says_nothing(answer):
     assert is_empty(answer)
 
 
-@pytest.mark.parametrize("answer", ["a", "7", "👍", "はい", "✓", "€"])
+@pytest.mark.parametrize("answer", ["a", "7", "👍", "はい", "✓"])
 def test_a_sign_may_say_something(answer):
-    assert not is_empty(answer) or answer in "€"
+    assert not is_empty(answer)
 
 
 @pytest.mark.parametrize(

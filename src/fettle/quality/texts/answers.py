@@ -18,7 +18,9 @@ _NEVER_LAST = re.compile(
     re.IGNORECASE,
 )
 # Lines that end without a full stop by their nature: lists, headings, code, addresses of the web, names under a letter.
-_NO_SENTENCE = re.compile(r"^\s*(?:[-*•+>|#]|\d+[.)]|https?://|\|)|[\w.-]+@[\w.-]+$|https?://\S+$|[=<>{};]")
+_NO_SENTENCE = re.compile(
+    r"^\s*(?:[-*•+>|#]|\d+[.)]|[a-zA-Z][.)] |https?://|\|)|[\w.-]+@[\w.-]+$|https?://\S+$|[=<>{};]"
+)
 _FENCE = re.compile(r"^\s*(?:```|~~~)", re.MULTILINE)
 _SMILEY = re.compile(r"(?<!\S)[:;=8xX]['\-]?[()\[\]]|(?<!\S)[()\[\]]['\-]?[:;=](?!\S)|^\s*\w{1,3}[)\]]", re.MULTILINE)
 _OPENERS, _CLOSERS = "([{", ")]}"
