@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
 
 from fettle.data.records import Row, input_text
 from fettle.quality.checks.places import (
@@ -52,12 +53,11 @@ def check_personal(rows: Sequence[Row], given: Given, tag: Tag | None = None) ->
     kinds = Counter(each.kind for one in spotted for each in one.found)
     for kind, _ in sorted(kinds.items(), key=lambda item: (-item[1], item[0])):
         if kind != SECRET:
-            yield _finding(
-                "personal-data", "warning", _only(spotted, kind), _NAMES.get(kind, kind), "redact=mask", datum=kind
-            )
+            named = _Words("personal-data", "warning", _NAMES.get(kind, kind), "redact=mask", datum=kind)
+            yield _finding(_only(spotted, kind), named)
     if SECRET in kinds:
         yield _finding(
-            "secret", "error", _only(spotted, SECRET), "keys, tokens or passwords", "redact=mask", datum=SECRET
+            _only(spotted, SECRET), _Words("secret", "error", "keys, tokens or passwords", "redact=mask", SECRET)
         )
 
 
@@ -65,20 +65,20 @@ def check_hidden(rows: Sequence[Row], given: Given) -> Iterator[Finding]:
     """Characters that nobody sees, and letters that look like others."""
     given.progress("looking for hidden text")
     yield from _check(
-        rows, find_hidden, ("hidden-text", "warning", "hidden characters or look-alike letters", "strip=hidden")
+        rows, find_hidden, _Words("hidden-text", "warning", "hidden characters or look-alike letters", "strip=hidden")
     )
 
 
 def check_injection(rows: Sequence[Row], given: Given) -> Iterator[Finding]:
     """Text with the shape of orders to a model."""
     given.progress("looking for orders to a model")
-    yield from _check(rows, find_injection, ("injection", "warning", "orders to a model", "drop=injection"))
+    yield from _check(rows, find_injection, _Words("injection", "warning", "orders to a model", "drop=injection"))
 
 
 def check_encoding(rows: Sequence[Row], given: Given) -> Iterator[Finding]:
     """Text that was decoded wrongly or escaped twice."""
     given.progress("looking for broken text")
-    yield from _check(rows, find_damage, ("encoding", "warning", "broken characters", "repair"))
+    yield from _check(rows, find_damage, _Words("encoding", "warning", "broken characters", "repair"))
 
 
 def check_language(rows: Sequence[Row], given: Given) -> Iterator[Finding]:
@@ -117,29 +117,34 @@ def check_language(rows: Sequence[Row], given: Given) -> Iterator[Finding]:
     )
 
 
-def _check(
-    rows: Sequence[Row], find: Callable[[str], list[Found]], words: tuple[str, Severity, str, str]
-) -> Iterator[Finding]:
-    kind, severity, what, mend = words
+class _Words(NamedTuple):
+    """How a finding is worded; `datum` is what was found, where one kind of finding tells several apart."""
+
+    kind: str
+    severity: Severity
+    what: str
+    mend: str
+    datum: str = ""
+
+
+def _check(rows: Sequence[Row], find: Callable[[str], list[Found]], words: _Words) -> Iterator[Finding]:
     if spotted := spot(rows, find):
-        yield _finding(kind, severity, spotted, what, mend)
+        yield _finding(spotted, words)
 
 
-def _finding(
-    kind: str, severity: Severity, spotted: Sequence[Spotted], what: str, mend: str, datum: str = ""
-) -> Finding:
+def _finding(spotted: Sequence[Spotted], words: _Words) -> Finding:
     members = members_of(spotted)
     num_spans = sum(len(one.found) for one in spotted)
     evidence = evidence_of(spotted)
     sorts = ", ".join(f"{count} {sort}" for sort, count in list(evidence["counts"].items())[:4])
     detail = f" ({num_spans} in all: {sorts})" if len(evidence["counts"]) > 1 else f" ({num_spans} in all)"
     return Finding(
-        kind=kind,
-        severity=severity,
-        problem=f"{_rows(len(members), 'hold', 'holds')} {what}{detail}",
+        kind=words.kind,
+        severity=words.severity,
+        problem=f"{_rows(len(members), 'hold', 'holds')} {words.what}{detail}",
         members=members,
-        mend=_CLEAN + mend,
-        evidence={"datum": datum, **evidence} if datum else evidence,
+        mend=_CLEAN + words.mend,
+        evidence={"datum": words.datum, **evidence} if words.datum else evidence,
     )
 
 

@@ -109,6 +109,9 @@ def _confidence(text: str, start: int, end: int) -> float:
     if not 7 <= len(digits) <= 16 or written.count("(") != written.count(")") or len(set(digits)) == 1:
         return 0.0
     if "+" in written[:2]:
+        # `12 + 44 2079460958` is a sum.
+        if re.search(r"\d\s?$", text[max(0, start - 2) : start]):
+            return 0.0
         return _international("+" + digits.replace("+", ""), written)
     before = text[max(0, start - 45) : start]
     has_phone_word = bool(_PHONE_WORDS.search(before) or _IN_BRACKETS.match(text, end))

@@ -80,6 +80,7 @@ _LIVES = re.compile(
     r"|sent to|located at|home is|house at|flat at|apartment at|pick\w* up (?:at|from)|stay\w* at|postcode|zip)\b",
     re.IGNORECASE,
 )
+_DAY_AND_NAME = re.compile(rf"\d{{1,3}}, (?:{_NAME} ){{1,3}}?(?:{_ENGLISH_STREETS}) [A-Z]")
 _YEAR_BEFORE = re.compile(r"\b(?:in|since|of|from|the|by|until|after|before|during|a|an|year)\s$", re.IGNORECASE)
 
 
@@ -93,7 +94,9 @@ def find_addresses(text: str) -> Iterator[Found]:
     for match in _ENGLISH.finditer(text):
         # `in 1969 Abbey Road` tells a year, not a house.
         is_year = re.match(r"(?:1[5-9]|20)\d\d ", match.group()) and _YEAR_BEFORE.search(text[: match.start()][-8:])
-        if not is_year:
+        # After `8, ` a street word that goes on into a name is no street: `on Aug. 8, Juvenile Court Judge Smith`.
+        is_date = _DAY_AND_NAME.match(match.group())
+        if not is_year and not is_date:
             yield Found("address", match.start(), match.end(), 0.75, "street")
     for match in _FRENCH.finditer(text):
         yield Found("address", match.start(), match.end(), 0.8, "street")

@@ -101,7 +101,8 @@ _AZURE_WORDS = re.compile(
     r"azure|ocp-apim|subscription|cognitive|account ?key|sharedaccess|[a-z] ?key\b", re.IGNORECASE
 )
 _PLACEHOLDER = re.compile(
-    r"^[\[{$%<(]|^(?:os\.|process\.|env\b|getenv|config\b|settings\b|self\.|request|None|null|true|false|undefined|example-secret"
+    r"^[\[{$%<(]|^(?:os\.|process\.|env\b|getenv|config\b|settings\b|self\.|request|None|null|true"
+    r"|false|undefined|example-secret"
     r"|string|optional|required|your|my|the_|enter|change|redacted|hidden)|[({]$|\(\)|\*{3}|x{5}|\.{3}"
     r"|^[A-Z][A-Z_]+$|://",
     re.IGNORECASE,

@@ -105,7 +105,7 @@ ORDERS = tuple(
             "new-role",
             0.9,
             r"\b(?:you are|you're|you will be|act as|pretend (?:to be|you are|you're|that you are)"
-            rf"|behave (?:as|like)|role-?play as|simulate|imagine you are|become) (?:now )?{_FEW % 5}{_FREE}\b",
+            rf"|behave (?:as|like)|role-?play as|simulate|imagine you are|become an?) (?:now )?{_FEW % 5}{_FREE}\b",
         ),
         (
             "new-role",
@@ -154,10 +154,9 @@ ORDERS = tuple(
         (
             "to-the-model",
             0.9,
-            r"\b(?:if you are|if you're|as|note to|attention,?|hey|dear|message (?:to|for)|instructions? (?:to"
-            r"|for)|for) (?:an? |the |any |all )?(?:ai|llm|(?:large )?language model)"
-            r"(?: language)?[ -]?(?:model|assistant|agent|bot|system)?s?[ ,]*{few}(?:reading|read|processing"
-            r"|processes|summari[sz]ing|parsing|reviewing|evaluating|:|you must|must|please ignore|ignore)".replace(
+            r"\b(?:if you are|if you're|as|hey|dear|for) (?:an? |the |any |all )?(?:ai|llm|(?:large )?language model)"
+            r"(?: language)?[ -]?(?:model|assistant|agent|bot|system)?s?[ ,]*{few}(?:(?:reading|processing"
+            r"|summari[sz]ing|parsing|reviewing|evaluating) (?:this|the)|you must|must|please ignore|ignore)\b".replace(
                 "{few}", _FEW % 2
             ),
         ),
@@ -173,8 +172,8 @@ ORDERS = tuple(
         (
             "to-the-model",
             0.85,
-            r"\b(?:whatever|regardless of|no matter what) [\w ,']{0,40}(?:classify|label|mark|tag|rate|score"
-            r"|answer|respond|reply)\b|"
+            r"\b(?:whatever|regardless of|no matter what) [\w ,']{0,40}\b(?:classify|(?:label|mark|tag|rate|score)"
+            r" (?:this|it|the)|(?:answer|respond|reply) (?:with|yes|no|only))\b|"
             r"\b(?:classify|label|mark|tag|rate|score) (?:this|it|the (?:text|message|row|ticket"
             r"|review)) as [\w ,']{0,30}(?:regardless|whatever|no matter)",
         ),
