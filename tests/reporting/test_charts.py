@@ -55,6 +55,8 @@ def test_a_long_tail_gets_one_column_and_leaves_the_others_room() -> None:
     assert lengths is not None and lengths.edges[-2:] == (200, 90_001) and lengths.counts[-1] == 1
     assert has_tail(lengths)
     assert 'class="tail"' in histogram(lengths)
+    just_beyond = lengths_of({5: 1000, 6: 1}, "tokens")
+    assert just_beyond is not None and just_beyond.edges[-2:] == (6, 7) and just_beyond.counts[-2:] == (1000, 1)
     even = lengths_of(dict.fromkeys(range(100, 200), 10), "characters")
     assert even is not None and not has_tail(even)
     assert 'class="tail"' not in histogram(even)
@@ -82,8 +84,9 @@ def test_coarser_columns_hold_the_same_rows(lengths: Lengths, most_columns: int)
     assert fewer.edges[-1] == lengths.edges[-1]
 
 
-@given(COLUMNS.filter(lambda lengths: lengths.counts))
-def test_figures_under_the_columns_do_not_touch(lengths: Lengths) -> None:
+@pytest.mark.parametrize("num_columns", range(1, MOST_DRAWN_COLUMNS + 1))
+def test_figures_under_the_columns_do_not_touch(num_columns: int) -> None:
+    lengths = Lengths("tokens", tuple(range(num_columns + 1)), (1,) * num_columns)
     texts = [node for node in LexborHTMLParser(histogram(lengths)).css("text") if "text-anchor" in node.attributes]
     places = [float(node.attributes["x"] or "") for node in texts]
     assert places == sorted(places)

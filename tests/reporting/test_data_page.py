@@ -217,6 +217,12 @@ def test_a_hostile_row_is_shown_cut_and_does_nothing() -> None:
     assert page.css_first(".example .place").text().endswith("<b>/t.jsonl:1")
 
 
+def test_a_text_that_the_template_forgets_to_clean_is_cleaned_all_the_same() -> None:
+    template = data_page_module._PAGES.from_string("{{ text }}")
+    assert template.render(text="<b>\u202e") == "&lt;b&gt;[U+202E]"
+    assert len(template.render(text="x" * 10_000)) == 500
+
+
 # What the page is.
 
 
@@ -326,6 +332,11 @@ def test_counts_add_up(counts: dict[str, int]) -> None:
     assert bars.num_more == max(0, len(counts) - MOST_CLASSES)
 
 
+def test_rows_of_no_part_and_of_no_label_are_called_so() -> None:
+    page = page_of(class_counts={"": 2, "a": 1}, parts={"": 3, "no part": 1})
+    assert texts(page, "table.bars tbody th") == ["(empty)", "a", "no part", "no part"]
+
+
 def test_many_classes_are_counted_where_they_are_not_drawn() -> None:
     page = LexborHTMLParser(data_page(full_report()))
     lines = texts(page, "table.bars:has(.more) tbody tr")
@@ -403,8 +414,8 @@ def test_findings_can_be_filtered_where_there_is_a_choice() -> None:
 
 def test_the_page_stays_small_whatever_the_data_is() -> None:
     heavy = "<\u202e\u200b" * 4000
-    partners = tuple(ShownRow(heavy, 1, heavy + str(place), heavy, heavy) for place in range(9))
-    marks = tuple(Mark(place * 9, place * 9 + 5, heavy) for place in range(50))
+    marks = tuple(Mark(place * 9, place * 9 + 5, heavy) for place in range(8))
+    partners = tuple(ShownRow(heavy, 1, heavy + str(place), heavy, heavy, marks) for place in range(9))
     one = ShownRow(heavy, 1, heavy, heavy, heavy, marks, ((heavy, heavy),) * 30, partners)
     many = tuple(ShownFinding(heavy, "error", heavy, 10**9, (one,) * 60, heavy) for _ in range(MOST_FINDINGS + 50))
     labels = {f"{place}{heavy}": 10**12 for place in range(100)}

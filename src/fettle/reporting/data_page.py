@@ -33,7 +33,6 @@ MOST_PARTS = 12
 MOST_NOT_LOOKED = 40
 MOST_LENGTHS = 4
 MOST_TABLE_COLUMNS = 24
-NO_PART = "no part"
 
 _QUANTILE_NAMES = {0.0: "shortest", 0.5: "median", 1.0: "longest"}
 # Bytes beside the examples that grow with them: the fold around the later ones, and one sentence.
@@ -154,7 +153,7 @@ def _render(report: DataReport, told: Sequence[_Told], left_out: Sequence[ShownF
         severities=[severity for severity in SEVERITIES if found[severity]],
         left_out=[_counted(lost[severity], severity) for severity in SEVERITIES if lost[severity]],
         classes=largest(report.class_counts, MOST_CLASSES),
-        parts=largest({name or NO_PART: count for name, count in report.parts.items()}, MOST_PARTS),
+        parts=largest(report.parts, MOST_PARTS),
         lengths=report.lengths[:MOST_LENGTHS],
     )
 
