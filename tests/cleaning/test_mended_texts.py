@@ -171,6 +171,11 @@ def test_what_is_no_markup_stays(text):
         ('a<br/>b<BR>c<a title="x>y" href=z>d</a>', "a\nb\ncd"),
         ("x<script>if (a<b) {}</script>y<style>p{}</style><!-- <b> -->z", "xyz"),
         ("<!DOCTYPE html><html><body>Hi&nbsp;there</body></html>", "Hi\xa0there"),
+        (
+            "```html\n<p>  kept</p>\n```\n<p>  gone</p>\n    kept, `<hr>` too\n\n",
+            "```html\n<p>  kept</p>\n```\ngone\nkept, `<hr>` too\n\n",
+        ),
+        ("<b>see `x<b>`</b><br>\n<br/> now", "see `x<b>`\nnow"),
         ("5 &lt; 6 &gt; 4 &amp;&amp; x&lt;y, List&lt;T&gt;", "5 < 6 > 4 && x<y, List<T>"),
     ],
 )
@@ -186,6 +191,7 @@ def test_html_as_a_browser_shows_it(before, after):
         ('![a cat](c.png) and [a dog](d "title")', "a cat and a dog"),
         ("call `order_id` or `total`", "call `order_id` or total"),
         ("**use `total`** not `_x_ *y*` or _it_", "use total not `_x_ *y*` or it"),
+        ("**use `a_b` now**\n```js\nx = `a`\n```", "use `a_b` now\n```js\nx = `a`\n```"),
         ("2*3*4 and a_b_c and ** x ** and 5 * 6 * 7", "2*3*4 and a_b_c and ** x ** and 5 * 6 * 7"),
         ("```python\n# **kept**\n```\n# Title", "```python\n# **kept**\n```\nTitle"),
         ("~~~\n*kept*", "~~~\n*kept*"),

@@ -33,6 +33,7 @@ _INLINES = (
 # Attributes are bounded in number and length, so that a text full of half-open tags costs no more than its length.
 _ATTRIBUTES = r"""(?:\s(?:[^<>"']|"[^"<]{0,2000}"|'[^'<]{0,2000}'){0,2000}|/)?"""
 _BLOCK = re.compile(rf"</?(?:{_BLOCKS}){_ATTRIBUTES}>", re.I)
+_BLOCKS_TOGETHER = re.compile(rf"{_BLOCK.pattern}(?:\s*{_BLOCK.pattern})*[ \t\n]*", re.I)
 _INLINE = re.compile(rf"</?(?:{_INLINES}){_ATTRIBUTES}>", re.I)
 _UNSEEN = tuple(
     (re.compile(opening, re.I), re.compile(closing, re.I))
@@ -43,24 +44,67 @@ _ESCAPED_TAG = rf"&lt;/?(?:{_BLOCKS}|{_INLINES})\b[^<>&]{{0,500}}&gt;"
 _ENTITY = re.compile(rf"({_ESCAPED_TAG})|&(?:#\d{{1,7}}|#x[0-9a-f]{{1,6}}|[a-z][a-z0-9]{{1,31}});", re.I)
 
 
+_CODE = re.compile(r"(?<![\\`])(`[^`\n]{1,500}`)(?!`)")
+_FENCES = ("```", "~~~")
+
+
 def strip_html(text: str) -> str:
-    """The text as a browser would show it, line by line, without its tags. Angle brackets of other sorts stay.
+    """The text as a browser would show it, without its tags. Angle brackets of other sorts stay, and so does code.
 
     A tag that is written as `&lt;b&gt;` is text and stays text.
 
-    >>> strip_html("<p>Dear <b>Ada</b>,</p><p>if x<y &amp; y>z</p>")
-    'Dear Ada,\\nif x<y & y>z'
+    >>> strip_html("<p>Dear <b>Ada</b>,</p><p>if x<y &amp; y>z, type `<br>`</p>")
+    'Dear Ada,\\nif x<y & y>z, type `<br>`'
     """
     if "<" not in text and "&" not in text:
         return text
-    shown = text
+    return _outside_fences(text, lambda plain: _outside_ticks(plain, _shown))
+
+
+def _shown(text: str) -> str:
+    """Text without tags: where some stand that begin or end a block, a line ends, but at the ends of the text."""
     for opening, closing in _UNSEEN:
-        shown = _without(shown, opening, closing)
-    shown = _INLINE.sub("", _BLOCK.sub("\n", shown))
-    if shown != text:
-        lines = [line.strip(" \t") for line in shown.strip("\n").split("\n")]
-        shown = re.sub(r"\n{2,}", "\n", "\n".join(lines))
-    return _ENTITY.sub(_unescaped, shown)
+        text = _without(text, opening, closing)
+    text = _INLINE.sub("", text)
+    out, reached = [], 0
+    for blocks in _BLOCKS_TOGETHER.finditer(text):
+        out.append(text[reached : blocks.start()].rstrip(" \t\n"))
+        reached = blocks.end()
+    lines = [*out, text[reached:]]
+    if len(lines) > 1:
+        lines = lines[not lines[0] : len(lines) - (not lines[-1])]
+    return _ENTITY.sub(_unescaped, "\n".join(lines))
+
+
+def _outside_fences(text: str, mend: Callable[[str], str]) -> str:
+    """Mend what stands outside of fenced code. A fence that is not closed goes to the end."""
+    out: list[str] = []
+    plain: list[str] = []
+    fence = ""
+    for line in text.split("\n"):
+        opens = next((mark for mark in _FENCES if line.startswith(mark)), "")
+        if fence:
+            out.append(line)
+            fence = "" if line.strip() == fence else fence
+        elif opens:
+            out += [mend("\n".join(plain))] if plain else []
+            out.append(line)
+            plain, fence = [], opens
+        else:
+            plain.append(line)
+    return "\n".join([*out, mend("\n".join(plain))] if plain else out)
+
+
+def _outside_ticks(text: str, mend: Callable[[str], str]) -> str:
+    """Code is put back afterwards, so that what stands around it is mended as one text."""
+    held = _CODE.findall(text)
+    mark = next((chr(code) for code in range(0xE000, 0xF900) if chr(code) not in text), "")
+    if not held or not mark:
+        return mend(text) if not held else text
+    pieces = mend(_CODE.sub(mark, text)).split(mark)
+    if len(pieces) != len(held) + 1:
+        return text
+    return "".join(piece + code for piece, code in zip(pieces, [*held, ""], strict=True))
 
 
 def _without(text: str, opening: re.Pattern[str], closing: re.Pattern[str]) -> str:
@@ -85,7 +129,6 @@ def _unescaped(entity: re.Match[str]) -> str:
     return letter
 
 
-_FENCES = ("```", "~~~")
 _MARKDOWN: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"(?<!\\)!\[([^\[\]\n]{0,500})\]\([^()\s]{0,2000}(?:\s\"[^\"\n]{0,500}\")?\)"), r"\1"),
     (re.compile(r"(?<![\\!])\[([^\[\]\n]{1,500})\]\([^()\s]{0,2000}(?:\s\"[^\"\n]{0,500}\")?\)"), r"\1"),
@@ -97,7 +140,6 @@ _MARKDOWN: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"(?<![\\_\w])_(?=[^\s_])([^_\n]{1,500}?)(?<=[^\s_\\])_(?![_\w])"), r"\1"),
     (re.compile(r"(?<![\\~])~~(?=[^\s~])([^~\n]{1,500}?)(?<=[^\s~\\])~~(?!~)"), r"\1"),
 )
-_CODE = re.compile(r"(?<![\\`])(`[^`\n]{1,500}`)(?!`)")
 _MARKS = re.compile(r"[*_~\[\]#>\\]")
 
 
@@ -107,32 +149,12 @@ def strip_markdown(text: str) -> str:
     >>> strip_markdown("## Hello\\n**Ada**, see [here](https://x.y)")
     'Hello\\nAda, see here'
     """
-    out: list[str] = []
-    plain: list[str] = []
-    fence = ""
-    for line in text.splitlines(keepends=True):
-        opens = next((mark for mark in _FENCES if line.startswith(mark)), "")
-        if fence:
-            out.append(line)
-            fence = "" if line.strip() == fence else fence
-        elif opens:
-            out += [_plain("".join(plain)), line]
-            plain, fence = [], opens
-        else:
-            plain.append(line)
-    return "".join([*out, _plain("".join(plain))])
+    return _outside_fences(text, lambda plain: _outside_ticks(_CODE.sub(_unticked, plain), _unmarked))
 
 
-def _plain(text: str) -> str:
-    """Words without marks. Code that holds marks keeps its ticks: without them they would be read as Markdown."""
-    parts = _CODE.split(text)
-    joined: list[str] = [""]
-    for place, part in enumerate(parts):
-        if place % 2 and _MARKS.search(part):
-            joined += [part, ""]
-        else:
-            joined[-1] += part[1:-1] if place % 2 else part
-    return "".join(part if place % 2 else _unmarked(part) for place, part in enumerate(joined))
+def _unticked(code: re.Match[str]) -> str:
+    """Code that holds marks keeps its ticks: without them the marks would be read as Markdown."""
+    return code[1] if _MARKS.search(code[1]) else code[1][1:-1]
 
 
 def _unmarked(text: str) -> str:
