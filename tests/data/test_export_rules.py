@@ -112,7 +112,7 @@ POOL = {
         TaggedText("Ada", (Span(0, 3, "A B"),)),
     ],
     "scored": [ScoredText("", 1.0)],
-    "pair": [TextPair("", "a"), TextPair("a", "")],
+    "pair": [TextPair("", "a"), TextPair("a", ""), TextPair("a", "b", ("c",), 0.5), TextPair("a", "b", (" ",))],
     "text": [PlainText(" "), PlainText("a\n\nb"), PlainText("<video>")],
 }
 RULES = [
@@ -294,7 +294,7 @@ def test_a_column_of_a_row_does_not_take_the_place_of_another(column):
     for name in ("csv", "tsv", "xlsx", "parquet"):
         assert check_rows([row], FORMS[name])[0].problem == f"its column {column!r} cannot stand in the table"
     assert not check_rows([row_of(SAMPLES["labelled"], score="x", part_of="y")], FORMS["csv"])
-    assert check_rows([row_of(ScoredText("a", 1.0), other="x")], FORMS["csv"]), "another row may have a text there"
+    assert check_rows([row_of(ScoredText("a", 1.0), sentence2="x")], FORMS["csv"]), "another row may have a text there"
 
 
 def test_words_can_be_split_where_the_blanks_may_be_lost():

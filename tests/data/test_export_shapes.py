@@ -259,9 +259,9 @@ def test_neighbours_of_one_label_stay_two(tmp_path):
 def test_lists_stand_in_a_cell_as_json_and_numbers_as_they_are(tmp_path):
     for record, header, cells in (
         (SAMPLES["labels"], "text,labels", 'Where is my parcel?,"[""delivery"", ""angry""]"'),
-        (SAMPLES["scored"], "text,other,score", "A car drives.,A vehicle moves.,4.2"),
+        (SAMPLES["scored"], "sentence1,sentence2,score", "A car drives.,A vehicle moves.,4.2"),
         (ScoredText("a", 0.1 + 0.2), "text,score", "a,0.30000000000000004"),
-        (SAMPLES["pair"], "text,match,others", 'A car drives.,A vehicle moves.,"[""A cat sleeps.""]"'),
+        (SAMPLES["pair"], "anchor,positive,negative", 'A car drives.,A vehicle moves.,"[""A cat sleeps.""]"'),
         (SAMPLES["judged"], "prompt,completion,label", "Where is my parcel?,On its way.,true"),
         (SAMPLES["graded"], "prompt,reference", '2 + 2?,"{""reference_answer"": ""4""}"'),
     ):
@@ -436,4 +436,4 @@ def test_multi_labels_may_be_none(tmp_path):
     path = only_file(export_rows([row_of(MultiLabelledText("a", ()))], FORMS["csv"], tmp_path / "a.csv"))
     assert path.read_text() == "text,labels\na,[]\n"
     path = only_file(export_rows([row_of(TextPair("a", "b", (), 0.0))], FORMS["csv"], tmp_path / "b.csv"))
-    assert path.read_text() == "text,match,score\na,b,0.0\n"
+    assert path.read_text() == "anchor,positive,score\na,b,0.0\n"

@@ -75,7 +75,7 @@ COLUMN_TYPES: dict[Kind, dict[str, pa.DataType]] = {
     MultiLabelledText: {"labels": _TEXTS},
     TaggedText: {"spans": _SPANS},
     ScoredText: {"score": pa.float64()},
-    TextPair: {"others": _TEXTS, "score": pa.float64()},
+    TextPair: {"negative": _TEXTS, "score": pa.float64()},
     Preference: {"prompt": _TURNS, "chosen": _TURNS, "rejected": _TURNS, "tools": _TEXTS},
     JudgedAnswer: {"prompt": _TURNS, "completion": _TURNS, "label": pa.bool_()},
     JudgedSteps: {"prompt": _TURNS, "completions": _TEXTS, "labels": pa.list_(pa.bool_())},

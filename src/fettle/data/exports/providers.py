@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from fettle.data.exports.form import ExportOptions, Form, Kind, Limits, Rule
 from fettle.data.exports.rules import (
+    EVERYWHERE,
     alternation,
     assistant_answers,
     chat_rules,
@@ -47,6 +48,7 @@ MISTRAL = "mistral-finetune, finetune/data/tokenize.py, whose checks the service
 CLASSIFIER = "Mistral, page on the classifier factory"
 PREDIBASE = "Predibase, page on datasets"
 OPENPIPE = "OpenPipe, pages on datasets and preferences"
+GRADED = "Azure OpenAI, page on reinforcement fine-tuning, whose shape the others share"
 OCI = "Oracle, generative AI service, page on training data"
 
 _OPENAI_STYLE = MessageStyle(omits_empty=True)
@@ -144,16 +146,13 @@ def _chat_rules(source: str, *more: Rule) -> tuple[Rule, ...]:
 
 
 def _preference_rules(source: str, *more: Rule) -> tuple[Rule, ...]:
-    return (*chat_rules(source), prompt_awaits_answer(source), different_answers(source), no_weights(source), *more)
+    shared = (prompt_awaits_answer(EVERYWHERE), different_answers(EVERYWHERE), no_weights())
+    return (*chat_rules(source), *shared, *more)
 
 
 def _graded_rules(source: str) -> tuple[Rule, ...]:
-    return (
-        *chat_rules(source),
-        ends_with(source, "user"),
-        sound_reference(source, ("messages", "tools")),
-        no_weights(source),
-    )
+    reserved = sound_reference(source, ("messages", "tools"))
+    return (*chat_rules(source), ends_with(GRADED, "user"), reserved, no_weights())
 
 
 def prompt_completion_rules(source: str) -> Mapping[Kind, tuple[Rule, ...]]:
@@ -163,7 +162,7 @@ def prompt_completion_rules(source: str) -> Mapping[Kind, tuple[Rule, ...]]:
 
 
 _OPENAI_LIMITS = Limits(least_rows=10, most_bytes=512_000_000, has_no_row_twice=True, source=OPENAI)
-_GRADED_LIMITS = replace(_OPENAI_LIMITS, needed_parts=("train", "validation"))
+_GRADED_LIMITS = replace(_OPENAI_LIMITS, needed_parts=("train", "validation"), source=f"{OPENAI}; {GRADED}")
 
 PROVIDER_FORMS: tuple[Form, ...] = (
     Form(
@@ -196,7 +195,7 @@ PROVIDER_FORMS: tuple[Form, ...] = (
             Preference: _preference_rules(AZURE, assistant_answers(AZURE)),
             GradedPrompt: _graded_rules(AZURE),
         },
-        limits=replace(_OPENAI_LIMITS, source=AZURE),
+        limits=replace(_OPENAI_LIMITS, source=f"{AZURE}; 512 MB and no row twice as at OpenAI"),
     ),
     Form(
         "together",

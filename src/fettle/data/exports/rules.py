@@ -23,6 +23,9 @@ from fettle.data.exports.turns import (
 from fettle.data.records import ROLES, Conversation, GradedPrompt, Preference, Record
 
 NO_PLACE = "the form has no place for it"
+EVERYWHERE = "asked of all turns: templates and trainers take nothing else"
+"""The source of what no service need state, so that none is quoted for what it does not say."""
+
 MEDIA_MARKS = ("<image>", "<video>", "<audio>")
 
 
@@ -318,7 +321,7 @@ def sound_reference(source: str, reserved: tuple[str, ...]) -> Rule:
 
 def turn_rules(source: str) -> tuple[Rule, ...]:
     """What every form of turns by OpenAI's pattern asks of them: known roles, one system turn, sound calls."""
-    return (some_turns(source), roles(source, *ROLES), leading_system(source), sound_calls(source))
+    return (some_turns(source), roles(source, *ROLES), leading_system(EVERYWHERE), sound_calls(EVERYWHERE))
 
 
 def chat_rules(source: str) -> tuple[Rule, ...]:

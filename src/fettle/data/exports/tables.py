@@ -13,9 +13,9 @@ import msgspec
 
 from fettle.data.exports.form import ExportOptions, Form, Kind, Rule
 from fettle.data.exports.rules import no_names, no_tools, no_weights, one_turn_answers, one_turn_prompt, some_turns
-from fettle.data.exports.texts import some_label, some_text, sound_spans, span_objects
+from fettle.data.exports.texts import score_or_others, some_label, some_text, sound_spans, span_objects
 from fettle.data.exports.trainers import judged_steps
-from fettle.data.exports.turns import Turns, messages, system_and_prompt
+from fettle.data.exports.turns import MessageStyle, Turns, messages, system_and_prompt
 from fettle.data.records import (
     TASK_OF_RECORD,
     BadRecord,
@@ -39,16 +39,16 @@ from fettle.data.records import (
 CELLS = "cells hold one text each"
 REVIEW_COLUMNS = ("file", "line", "part", "text", "answer", "verdict", "new_label")
 TABLE_COLUMNS = (
-    *("system", "prompt", "messages", "completion", "chosen", "rejected", "completions", "text", "other", "match"),
-    *("others", "label", "labels", "spans", "score", "reference", "tools", "part"),
+    *("system", "prompt", "messages", "completion", "chosen", "rejected", "completions", "text", "sentence1"),
+    *("sentence2", "anchor", "positive", "negative", "label", "labels", "spans", "score", "reference", "tools", "part"),
 )
 OWN_COLUMNS: dict[Kind, frozenset[str]] = {
     Conversation: frozenset(("messages", "tools", "system", "prompt", "completion")),
     LabelledText: frozenset(("text", "label")),
     MultiLabelledText: frozenset(("text", "labels")),
     TaggedText: frozenset(("text", "spans")),
-    ScoredText: frozenset(("text", "other", "score")),
-    TextPair: frozenset(("text", "match", "others", "score")),
+    ScoredText: frozenset(("text", "sentence1", "sentence2", "score")),
+    TextPair: frozenset(("anchor", "positive", "negative", "score")),
     Preference: frozenset(("system", "prompt", "chosen", "rejected", "tools")),
     JudgedAnswer: frozenset(("system", "prompt", "completion", "label")),
     JudgedSteps: frozenset(("system", "prompt", "completions", "labels")),
@@ -57,6 +57,8 @@ OWN_COLUMNS: dict[Kind, frozenset[str]] = {
 }
 """The columns that records of a kind may use, so that no column that came with a row is taken for one of them."""
 
+# In typed columns a weight that is left out would be null, which is no weight.
+_STYLE = MessageStyle(says_weights=True)
 _rows = msgspec.json.Decoder(Row)
 
 
@@ -133,7 +135,7 @@ def _columns(record: Record) -> dict[str, object]:
     """The columns of a record by its own parts; what a record may lack and does lack is left out."""
     match record:
         case Conversation(turns, tools):
-            return {"messages": messages(turns), **_if_any("tools", list(tools))}
+            return {"messages": _turns(turns), **_if_any("tools", list(tools))}
         case LabelledText(text, label):
             return {"text": text, "label": label}
         case MultiLabelledText(text, labels):
@@ -141,19 +143,20 @@ def _columns(record: Record) -> dict[str, object]:
         case TaggedText(text, spans):
             return {"text": text, "spans": span_objects(spans)}
         case ScoredText(text, score, other):
-            return {"text": text, **_if_any("other", other), "score": score}
+            texts = {"sentence1": text, "sentence2": other} if other else {"text": text}
+            return {**texts, "score": score}
         case TextPair(text, match, others, score):
             scored = {} if score is None else {"score": score}
-            return {"text": text, "match": match, **_if_any("others", list(others)), **scored}
+            return {"anchor": text, "positive": match, **_if_any("negative", list(others)), **scored}
         case Preference(prompt, chosen, rejected, tools):
             better, worse = _after(prompt, chosen), _after(prompt, rejected)
-            return {"prompt": messages(prompt), "chosen": better, "rejected": worse, **_if_any("tools", list(tools))}
+            return {"prompt": _turns(prompt), "chosen": better, "rejected": worse, **_if_any("tools", list(tools))}
         case JudgedAnswer(prompt, answer, is_good):
-            return {"prompt": messages(prompt), "completion": _after(prompt, answer), "label": is_good}
+            return {"prompt": _turns(prompt), "completion": _after(prompt, answer), "label": is_good}
         case JudgedSteps(prompt, steps, are_right):
-            return {"prompt": messages(prompt), "completions": list(steps), "labels": list(are_right)}
+            return {"prompt": _turns(prompt), "completions": list(steps), "labels": list(are_right)}
         case GradedPrompt(turns, reference, tools):
-            return {"messages": messages(turns), "reference": reference, **_if_any("tools", list(tools))}
+            return {"messages": _turns(turns), "reference": reference, **_if_any("tools", list(tools))}
         case PlainText(text):
             return {"text": text}
 
@@ -162,8 +165,12 @@ def _if_any(name: str, value: str | list[str]) -> dict[str, object]:
     return {name: value} if value else {}
 
 
+def _turns(turns: Turns) -> list[dict[str, object]]:
+    return messages(turns, _STYLE)
+
+
 def _after(prompt: Turns, answer: Turns) -> list[dict[str, object]]:
-    return messages(prompt + answer)[len(prompt) :]
+    return _turns(prompt + answer)[len(prompt) :]
 
 
 def _with_rest(cells: dict[str, object], row: Row) -> dict[str, object]:
@@ -199,7 +206,7 @@ _TABLE_RULES: dict[Kind, tuple[Rule, ...]] = {
     MultiLabelledText: (some_text(CELLS), some_label(CELLS)),
     TaggedText: (some_text(CELLS), sound_spans(CELLS)),
     ScoredText: (some_text(CELLS),),
-    TextPair: (some_text(CELLS),),
+    TextPair: (some_text(CELLS), score_or_others(CELLS)),
     PlainText: (some_text(CELLS),),
 }
 _EVERY_KIND: dict[Kind, tuple[Rule, ...]] = dict.fromkeys(TASK_OF_RECORD, ())

@@ -44,6 +44,18 @@ def some_text(source: str) -> Rule:
     return Rule("some text", source, find)
 
 
+def score_or_others(source: str) -> Rule:
+    """A pair has a score or texts that do not belong to it, not both, and none of those texts is empty."""
+
+    def find(record: Record) -> Iterator[Problem]:
+        if isinstance(record, TextPair) and record.others and record.score is not None:
+            yield "it has a score and texts that do not belong to it", "remove one of the two"
+        if isinstance(record, TextPair) and any(not other.strip() for other in record.others):
+            yield "a text that does not belong to it is empty", "fill it in, or remove it"
+
+    return Rule("a score, or texts that do not belong to it", source, find)
+
+
 def some_label(source: str) -> Rule:
     """Every label says something; that there are none of several is allowed."""
 

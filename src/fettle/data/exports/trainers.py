@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from fettle.data.exports.form import ExportOptions, Form, Kind, Limits, Problem, Rule
 from fettle.data.exports.providers import prompt_completion_rules, write_prompt_completion
 from fettle.data.exports.rules import (
+    EVERYWHERE,
     alternation,
     chat_rules,
     different_answers,
@@ -211,7 +212,7 @@ def _alpaca_rules(source: str) -> Mapping[Kind, tuple[Rule, ...]]:
     pairs = (
         some_turns(source),
         roles(source, *ROLES),
-        leading_system(source),
+        leading_system(EVERYWHERE),
         alternation(source),
         no_tools(),
         no_weights(source),
@@ -220,7 +221,7 @@ def _alpaca_rules(source: str) -> Mapping[Kind, tuple[Rule, ...]]:
     )
     return {
         Conversation: (*pairs, ends_with(source, "assistant")),
-        Preference: (*pairs, one_turn_answers(source), different_answers(source)),
+        Preference: (*pairs, one_turn_answers(source), different_answers(EVERYWHERE)),
         JudgedAnswer: (*pairs, one_turn_answers(source)),
     }
 
@@ -237,7 +238,7 @@ def _sharegpt_rules(source: str) -> Mapping[Kind, tuple[Rule, ...]]:
     one_answer = one_turn_answers(source, may_call_tools=True)
     return {
         Conversation: (*turns, _object_tools(source), ends_with(source, "assistant")),
-        Preference: (*turns, _object_tools(source), one_answer, different_answers(source)),
+        Preference: (*turns, _object_tools(source), one_answer, different_answers(EVERYWHERE)),
         JudgedAnswer: (*turns, one_answer),
     }
 
@@ -246,10 +247,10 @@ def _swift_rules(source: str) -> Mapping[Kind, tuple[Rule, ...]]:
     turns = (*turn_rules(source), calls_alone(source), no_weights(), no_names(), no_media_marks(source))
     offered = (*turns, _object_tools(source))
     return {
-        Conversation: (*offered, ends_with(source, "assistant")),
-        Preference: (*offered, one_turn_answers(source), different_answers(source)),
-        JudgedAnswer: (*turns, ends_with(source, "assistant")),
-        GradedPrompt: (*offered, sound_reference(source, _SWIFT_KEYS), prompt_awaits_answer(source)),
+        Conversation: (*offered, ends_with(EVERYWHERE, "assistant")),
+        Preference: (*offered, one_turn_answers(source), different_answers(EVERYWHERE)),
+        JudgedAnswer: (*turns, ends_with(EVERYWHERE, "assistant")),
+        GradedPrompt: (*offered, sound_reference(source, _SWIFT_KEYS), prompt_awaits_answer(EVERYWHERE)),
         PlainText: (some_text(source), _no_media_text(source)),
     }
 
@@ -276,11 +277,11 @@ def _trl_rules(source: str) -> Mapping[Kind, tuple[Rule, ...]]:
     offered = (*chat_rules(source), no_weights(source))
     single = one_turn_prompt(source, may_have_system=False)
     return {
-        Conversation: (*offered, ends_with(source, "assistant")),
-        Preference: (*offered, prompt_awaits_answer(source), different_answers(source)),
-        JudgedAnswer: (*turns, prompt_awaits_answer(source)),
+        Conversation: (*offered, ends_with(EVERYWHERE, "assistant")),
+        Preference: (*offered, prompt_awaits_answer(EVERYWHERE), different_answers(EVERYWHERE)),
+        JudgedAnswer: (*turns, prompt_awaits_answer(EVERYWHERE)),
         JudgedSteps: (*turns, single, no_tools(), no_names(), judged_steps(source)),
-        GradedPrompt: (*offered, prompt_awaits_answer(source), sound_reference(source, ("prompt", "tools"))),
+        GradedPrompt: (*offered, prompt_awaits_answer(EVERYWHERE), sound_reference(source, ("prompt", "tools"))),
         PlainText: (some_text(source),),
     }
 
@@ -293,7 +294,7 @@ TRAINER_FORMS: tuple[Form, ...] = (
         "mlx-lm: a folder with train, valid and test.jsonl of messages or texts",
         write_mlx,
         {
-            Conversation: (*chat_rules(MLX), ends_with(MLX, "assistant"), no_weights(MLX)),
+            Conversation: (*chat_rules(MLX), ends_with(EVERYWHERE, "assistant"), no_weights(MLX)),
             PlainText: (some_text(MLX),),
         },
         limits=Limits(least_rows=1, needed_parts=("train", "validation"), source=MLX),

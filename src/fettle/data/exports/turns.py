@@ -125,12 +125,14 @@ class MessageStyle:
     """How a form writes OpenAI's messages.
 
     `omits_empty`: a turn that only calls tools has no content at all. `parses_arguments`: arguments are an object, not
-    its text. `renames_calls`: every call gets a new id of nine letters and digits.
+    its text. `renames_calls`: every call gets a new id of nine letters and digits. `says_weights`: an assistant turn
+    has its weight even where it is 1.
     """
 
     omits_empty: bool = False
     parses_arguments: bool = False
     renames_calls: bool = False
+    says_weights: bool = False
 
 
 def messages(turns: Turns, style: MessageStyle = MessageStyle()) -> list[dict[str, object]]:
@@ -162,8 +164,8 @@ def _message(turn: Message, style: MessageStyle) -> dict[str, object]:
         ]
     if turn.role == "tool":
         made["tool_call_id"] = turn.tool_call_id
-    if turn.weight != 1:
-        made["weight"] = int(turn.weight) if turn.weight == 0 else turn.weight
+    if turn.weight != 1 or (style.says_weights and turn.role == "assistant"):
+        made["weight"] = int(turn.weight) if turn.weight in (0, 1) else turn.weight
     return made
 
 
