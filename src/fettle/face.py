@@ -12,7 +12,7 @@ from fettle.app.running import RunResult
 from fettle.app.using import Model
 from fettle.app.workshop import importing, splitting
 from fettle.app.workshop.importing import ImportResult
-from fettle.data.split import Shares
+from fettle.data.split import Shares, SplitSettings
 from fettle.evaluation.report import Report
 from fettle.storage.catalogue import StoredVersion
 from fettle.storage.workspace import open_workspace
@@ -35,9 +35,15 @@ def import_data(
     return importing.import_data(open_workspace(), [Path(file) for file in files], name, how)
 
 
-def split_data(version: str, *, validation: float = 0.1, test: float = 0.2) -> StoredVersion:
-    """Give every row a part by hash of its content; shares from 0 to 1."""
-    return splitting.split_data(open_workspace(), version, Shares(1 - validation - test, validation, test))
+def split_data(
+    version: str, *, validation: float = 0.1, test: float = 0.2, group_by: str = "", stratify: bool = False
+) -> StoredVersion:
+    """Give every row a part by hash of its content; shares from 0 to 1.
+
+    Rows that are nearly the same, or of one value of the field `group_by`, stand on one side.
+    """
+    shares = Shares(1 - validation - test, validation, test)
+    return splitting.split_data(open_workspace(), version, SplitSettings(shares, group_by, stratify)).version
 
 
 def plan(recipe: str, settings: Mapping[str, object] | Sequence[str] = ()) -> Preflight:

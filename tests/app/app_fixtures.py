@@ -15,7 +15,7 @@ from fettle.app.planning import resolve_plan
 from fettle.app.running import RunResult, start_run
 from fettle.app.workshop.importing import HowToRead, import_data
 from fettle.app.workshop.splitting import split_data
-from fettle.data.split import Shares
+from fettle.data.split import Shares, SplitSettings
 from fettle.storage.workspace import Workspace, open_workspace
 
 
@@ -46,7 +46,7 @@ def fill(workspace: Workspace, folder: Path) -> None:
         file = folder / f"{name}.jsonl"
         file.write_text("".join(json.dumps(row) + "\n" for row in rows))
         import_data(workspace, [file], name, HowToRead(task))
-        split_data(workspace, name, Shares(0.7, 0.15, 0.15))
+        split_data(workspace, name, SplitSettings(Shares(0.7, 0.15, 0.15)))
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ from fettle.app.workshop.lineage import ancestry, compare_versions, remove_unnee
 from fettle.app.workshop.splitting import split_data
 from fettle.app.workshop.versions import Operation, find_version, keep_version, load_rows
 from fettle.data.changes import RowChange
-from fettle.data.split import Shares
+from fettle.data.split import Shares, SplitSettings
 from fettle.errors import DamagedFile, RequestError
 from fettle.storage.workspace import open_workspace
 
@@ -30,7 +30,7 @@ def home(tmp_path):
 def test_a_version_leads_back_to_its_first_import(home, tmp_path):
     first = import_data(home, [write(tmp_path, "a.jsonl", "abc")], "set").version
     second = import_data(home, [write(tmp_path, "b.jsonl", "de")], "set").version
-    third = split_data(home, "set", Shares())
+    third = split_data(home, "set", SplitSettings(Shares())).version
     assert ancestry(home, "set") == [third, second, first]
     assert ancestry(home, f"set#{first.content_hash}") == [first]
 

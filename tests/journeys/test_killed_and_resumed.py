@@ -21,7 +21,7 @@ from fettle.app.planning import resolve_plan
 from fettle.app.running import start_run
 from fettle.app.workshop.importing import import_data
 from fettle.app.workshop.splitting import split_data
-from fettle.data.split import Shares
+from fettle.data.split import Shares, SplitSettings
 from fettle.storage.blobs import sha256_of_file
 from fettle.storage.workspace import Workspace, open_workspace
 
@@ -45,7 +45,7 @@ def unbroken(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple
     """A workspace with the data, a run `whole` that nobody disturbed, and the SHA-256 of its adapter."""
     workspace = open_workspace(tmp_path_factory.mktemp("journey") / "home")
     import_data(workspace, [write_intents(tmp_path_factory.mktemp("files") / "intents.jsonl")], "intents")
-    split_data(workspace, "intents", Shares(0.7, 0.1, 0.2))
+    split_data(workspace, "intents", SplitSettings(Shares(0.7, 0.1, 0.2)))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "sched_getaffinity", lambda _process: {0})
         start_run(workspace, resolve_plan(PLAN[0], [*PLAN[1:], f"base={tiny_base}"]), "whole")

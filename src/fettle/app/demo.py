@@ -18,7 +18,7 @@ from fettle.app.workshop.importing import HowToRead, ImportResult, import_data
 from fettle.app.workshop.splitting import split_data
 from fettle.app.workshop.versions import load_rows
 from fettle.data.records import Conversation
-from fettle.data.split import Shares
+from fettle.data.split import Shares, SplitSettings
 from fettle.evaluation.report import Report
 from fettle.storage.workspace import Workspace, open_workspace
 from fettle.training.hooks import Watcher
@@ -132,7 +132,7 @@ def run_demo(
 
 def _import(workspace: Workspace, teller: Teller, name: str, column_map: dict[str, str]) -> None:
     teller.on_import(import_data(workspace, [EXAMPLES / "messages.jsonl"], name, HowToRead(column_map=column_map)))
-    split_data(workspace, name, _SHARES)
+    split_data(workspace, name, SplitSettings(_SHARES))
 
 
 def _train(

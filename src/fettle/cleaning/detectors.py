@@ -14,7 +14,12 @@ import numpy.typing as npt
 import py3langid
 
 from fettle.errors import RequestError
+from fettle.quality.checking import check_by_kind
 from fettle.quality.finding import Check
+from fettle.quality.hidden import strip_hidden
+from fettle.quality.personal import find_personal, redact
+from fettle.quality.sensitive.standins import Standins
+from fettle.quality.similar import semantic_pairs, similar_pairs
 
 Pair = tuple[int, int, float]
 
@@ -85,6 +90,27 @@ class Detectors:
     language: TellLanguage = language_of
     strip_hidden: Callable[[str], str] | None = None
     checks: Mapping[str, Check] = field(default_factory=dict)
+
+
+def usual_detectors() -> Detectors:
+    """The detectors of the room below."""
+    return Detectors(
+        find_personal=find_personal,
+        new_redact=_new_redact,
+        similar_pairs=similar_pairs,
+        semantic_pairs=semantic_pairs,
+        strip_hidden=strip_hidden,
+        checks=check_by_kind(),
+    )
+
+
+def _new_redact() -> Redact:
+    standins = Standins()
+
+    def redact_with_memory(text: str, found: Sequence[Any], how: str, salt: str) -> str:
+        return redact(text, found, how, salt, standins)  # type: ignore[arg-type]
+
+    return redact_with_memory
 
 
 def missing_detector(operation: str, what: str) -> RequestError:

@@ -14,9 +14,11 @@ from fettle.app.workshop.splitting import split_data
 from fettle.app.workshop.versions import list_data, load_rows
 from fettle.cli.command import JSON, OUT, new_app, print_json, run_app
 from fettle.cli.show import show_faults
+from fettle.cli.workshop.checking import check_command, clean_command
+from fettle.cli.workshop.exporting import export_command
 from fettle.cli.workshop.lineage import diff_command, gc_command, log_command
 from fettle.data.records import input_text
-from fettle.data.split import Shares
+from fettle.data.split import Shares, SplitSettings
 from fettle.errors import RequestError
 from fettle.storage.workspace import open_workspace
 
@@ -114,22 +116,35 @@ def split_command(
     version: str = typer.Argument(..., help="NAME or NAME#hash-prefix."),
     test: float = typer.Option(0.2, "--test", help="Share of rows kept for the test."),
     validation: float = typer.Option(0.1, "--validation", help="Share of rows to watch training with."),
+    group_by: str = typer.Option("", "--group-by", help="Field whose rows of one value stay together."),
+    stratify: bool = typer.Option(False, "--stratify", help="Share out each label alike."),
+    by_time: str = typer.Option("", "--by-time", help="Field of dates or numbers: the latest rows test."),
     json: bool = JSON,
 ) -> None:
     """Give every row a part by hash of its content: the same row always lands on the same side.
 
+    Rows that are nearly the same stand on one side, and a row that has a part keeps it.
+
     \b
     fettle data split tickets
-    fettle data split tickets --test 0.3
-    fettle data split tickets#1a2b --test 0.1 --validation 0.05
+    fettle data split tickets --test 0.3 --group-by customer
+    fettle data split tickets#1a2b --test 0.1 --validation 0.05 --stratify
     """
-    stored = split_data(open_workspace(), version, Shares(1 - test - validation, validation, test))
+    settings = SplitSettings(Shares(1 - test - validation, validation, test), group_by, stratify, by_time)
+    result = split_data(open_workspace(), version, settings)
     if json:
-        print_json({"version": stored.label, **stored.report})
+        print_json(result.as_json())
         return
-    parts = stored.report["parts"]
-    shown = ", ".join(f"{name} {count}" for name, count in parts.items()) if isinstance(parts, dict) else ""
-    OUT.print(f"[bold]{stored.label}[/]: {shown}", highlight=False)
+    shown = ", ".join(f"{name} {count}" for name, count in result.split.num_rows.items())
+    OUT.print(f"[bold]{result.version.label}[/]: {shown}", highlight=False)
+    for straddle in result.split.conflicts[:3]:
+        places = ", ".join(
+            f"{result.split.rows[place].file}:{result.split.rows[place].line} {part}"
+            for place, part in zip(straddle.places[:4], straddle.parts, strict=False)
+        )
+        OUT.print(f"note: rows that belong together stood on several sides before: {places}", style="yellow")
+    if len(result.split.conflicts) > 3:
+        OUT.print(f"note: and so did {len(result.split.conflicts) - 3} more groups", style="yellow")
 
 
 @app.command("list")
@@ -182,6 +197,9 @@ def show_command(
         )
 
 
+app.command("check")(check_command)
+app.command("clean")(clean_command)
+app.command("export")(export_command)
 app.command("diff")(diff_command)
 app.command("log")(log_command)
 app.command("gc")(gc_command)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import unicodedata
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import msgspec
 
@@ -252,30 +252,59 @@ def answer_text(record: Record) -> str:
     return ""
 
 
+class NamedText(NamedTuple):
+    """A text of a record. `name` is `text`, `label` or `turn 2 (user)`; `is_answer`: a model should learn to say it."""
+
+    name: str
+    text: str
+    is_answer: bool = False
+
+
+def named_texts(record: Record) -> list[NamedText]:
+    """All that people wrote in a record, each text with its name, labels among them.
+
+    >>> [named.name for named in named_texts(LabelledText("where is it", "order_status"))]
+    ['text', 'label']
+    """
+    match record:
+        case LabelledText(text, label):
+            return [NamedText("text", text), NamedText("label", label, True)]
+        case MultiLabelledText(text, labels):
+            return [NamedText("text", text), *(NamedText("label", label, True) for label in labels)]
+        case ScoredText(text, _, other):
+            return [NamedText("text", text), *([NamedText("other", other)] if other else [])]
+        case TextPair(text, match, others):
+            return [NamedText("text", text), NamedText("match", match), *(NamedText("other", each) for each in others)]
+        case PlainText(text):
+            return [NamedText("text", text, True)]
+        case TaggedText(text):
+            return [NamedText("text", text)]
+        case JudgedSteps(prompt, steps):
+            numbered = enumerate(steps, start=1)
+            return [*_turns("turn", prompt), *(NamedText(f"step {number}", step, True) for number, step in numbered)]
+        case Preference(prompt, chosen, rejected):
+            better = [named._replace(is_answer=True) for named in _turns("chosen", chosen)]
+            return [*_turns("turn", prompt), *better, *_turns("rejected", rejected)]
+        case JudgedAnswer(prompt, answer, is_good):
+            said = [named._replace(is_answer=is_good) for named in _turns("answer", answer)]
+            return [*_turns("turn", prompt), *said]
+    return _turns("turn", record.messages)
+
+
 def texts_of(record: Record) -> list[str]:
     """All that people wrote in a record: what a vocabulary is learned from.
 
     >>> texts_of(LabelledText("where is it", "order_status"))
     ['where is it', 'order_status']
     """
-    match record:
-        case LabelledText(text, label):
-            return [text, label]
-        case MultiLabelledText(text, labels):
-            return [text, *labels]
-        case ScoredText(text, _, other):
-            return [text, other] if other else [text]
-        case TextPair(text, other, others):
-            return [text, other, *others]
-        case PlainText(text) | TaggedText(text):
-            return [text]
-        case JudgedSteps(prompt, steps):
-            return [*_contents(prompt), *steps]
-        case Preference(prompt, chosen, rejected):
-            return _contents((*prompt, *chosen, *rejected))
-        case JudgedAnswer(prompt, answer):
-            return _contents((*prompt, *answer))
-    return _contents(record.messages)
+    return [named.text for named in named_texts(record)]
+
+
+def _turns(name: str, messages: tuple[Message, ...]) -> list[NamedText]:
+    return [
+        NamedText(f"{name} {number} ({turn.role})", _said(turn), turn.role == "assistant" and turn.weight > 0)
+        for number, turn in enumerate(messages, start=1)
+    ]
 
 
 def _first_learned(messages: tuple[Message, ...]) -> int:
@@ -291,7 +320,3 @@ def _said(turn: Message) -> str:
     """What a turn says, the tools that it calls too."""
     called = [f"{call.name}({call.arguments})" for call in turn.tool_calls]
     return " ".join([turn.content, *called]) if called else turn.content
-
-
-def _contents(messages: tuple[Message, ...]) -> list[str]:
-    return [_said(message) for message in messages]

@@ -134,6 +134,19 @@ def clusters(num_texts: int, pairs: Pairs) -> list[tuple[int, ...]]:
     return [tuple(members[start:stop]) for start, stop in pairwise(bounds)]
 
 
+def cluster_numbers(num_texts: int, pairs: Pairs) -> list[int]:
+    """For each text the number of its cluster, -1 where it stands alone.
+
+    >>> cluster_numbers(3, Pairs(np.array([0]), np.array([2]), np.array([0.9])))
+    [0, -1, 0]
+    """
+    numbers = [-1] * num_texts
+    for number, members in enumerate(clusters(num_texts, pairs)):
+        for member in members:
+            numbers[member] = number
+    return numbers
+
+
 def semantic_pairs(vectors: npt.NDArray[np.float32], threshold: float = SAME_MEANING) -> Pairs:
     """Pairs i < j of unit vectors whose cosine is at least the threshold.
 

@@ -177,4 +177,3 @@ def _count(name: str, places: Sequence[int], findings: Sequence[Finding]) -> Sli
     for finding in findings:
         named[finding.kind] += len(inside & set(finding.members))
     return Slice(name, len(places), {kind: count for kind, count in named.items() if count})
-

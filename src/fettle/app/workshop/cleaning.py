@@ -52,7 +52,7 @@ class CleanResult:
 
 @dataclass(frozen=True)
 class CleanRequest:
-    """What is to be done, to which version, with which base at hand for what asks the meaning or the tokens of texts."""
+    """What is to be done, to which version, and with which base where meanings or tokens are asked for."""
 
     reference: str
     steps: Sequence[Step]

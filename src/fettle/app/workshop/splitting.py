@@ -25,9 +25,7 @@ class SplitResult:
         return {"version": self.version.label, **self.version.report, "parts": self.split.num_rows}
 
 
-def split_data(
-    workspace: Workspace, reference: str, settings: SplitSettings, *, is_near: bool = True
-) -> SplitResult:
+def split_data(workspace: Workspace, reference: str, settings: SplitSettings, *, is_near: bool = True) -> SplitResult:
     """Give every row without a part one of train, validation and test. A row that has a part keeps it.
 
     With `is_near` rows whose inputs are nearly the same stand on one side.

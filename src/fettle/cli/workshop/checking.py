@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import groupby
 from pathlib import Path
@@ -107,7 +107,9 @@ def show_checked(checked: Checked) -> None:
         num_rows = len({place for finding in findings for place in finding.members})
         times = f"{len(findings):,} findings, " if len(findings) > 1 else ""
         plural = "row" if num_rows == 1 else "rows"
-        OUT.print(f"\n[{_COLOURS[severity]}]{severity:>7}[/]  [bold]{kind}[/]  {times}{num_rows:,} {plural}", highlight=False)
+        OUT.print(
+            f"\n[{_COLOURS[severity]}]{severity:>7}[/]  [bold]{kind}[/]  {times}{num_rows:,} {plural}", highlight=False
+        )
         for finding in findings[:_MOST_SHOWN]:
             OUT.print(f"         {finding.problem}", markup=False, highlight=False)
             for place in finding.members[:_MOST_SHOWN]:
@@ -142,7 +144,7 @@ def show_cleaned(result: CleanResult, *, is_rehearsal: bool) -> None:
 
 
 @contextmanager
-def _status() -> Iterator[object]:
+def _status() -> Iterator[Callable[[str], None]]:
     """What is being done, on one line of a terminal; nothing where there is none."""
     if not ERR.is_terminal:
         yield lambda _said: None
@@ -155,7 +157,9 @@ def _show_slices(checked: Checked) -> None:
     if not checked.slices:
         return
     kinds = sorted({kind for each in checked.slices for kind in each.findings})
-    table = Table(title="\nrows named by findings, slice by slice", title_justify="left", box=None, padding=(0, 2, 0, 0))
+    table = Table(
+        title="\nrows named by findings, slice by slice", title_justify="left", box=None, padding=(0, 2, 0, 0)
+    )
     for name in ("slice", "rows", *kinds):
         table.add_column(name, justify="left" if name == "slice" else "right")
     for each in checked.slices:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fettle.data.records import Conversation, LabelledText, Record, Row
+from fettle.data.records import Row, named_texts
 from fettle.quality.found import Found
 from fettle.quality.personal import find_personal, redact
 
@@ -34,37 +34,12 @@ class Spotted:
     found: tuple[Found, ...]
 
 
-def fields_of(record: Record) -> list[tuple[str, str]]:
-    """The texts of a record with the names of their fields, in the order of `texts_of`.
-
-    >>> fields_of(LabelledText("where is it", "order_status"))
-    [('text', 'where is it'), ('label', 'order_status')]
-    """
-    if isinstance(record, Conversation):
-        return [(f"turn {at} ({turn.role})", turn.content) for at, turn in enumerate(record.messages, start=1)]
-    if isinstance(record, LabelledText):
-        return [("text", record.text), ("label", record.label)]
-    return [("text", record.text)]
-
-
-def answers_of(record: Record) -> list[tuple[str, str]]:
-    """What a model should learn to say, by field: the label, or the learned turns."""
-    if isinstance(record, Conversation):
-        turns = enumerate(record.messages, start=1)
-        return [
-            (f"turn {at} ({turn.role})", turn.content)
-            for at, turn in turns
-            if turn.role == "assistant" and turn.weight > 0
-        ]
-    return [("label", record.label)] if isinstance(record, LabelledText) else []
-
-
 def spot(rows: Sequence[Row], find: Callable[[str], Sequence[Found]]) -> list[Spotted]:
     """Ask a detector about every text of every row. Labels that come again are asked about once."""
     seen: dict[str, Sequence[Found]] = {}
     spotted = []
     for row_place, row in enumerate(rows):
-        for field, text in fields_of(row.record):
+        for field, text, _ in named_texts(row.record):
             if field == "label":
                 if text not in seen:
                     seen[text] = find(text)

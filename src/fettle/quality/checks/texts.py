@@ -6,14 +6,13 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
-from fettle.data.records import Row, input_text
+from fettle.data.records import Row, input_text, named_texts
 from fettle.quality.checks.places import (
     MOST_SPANS,
     Place,
     Spotted,
     evidence_of,
     excerpt,
-    fields_of,
     members_of,
     spot,
 )
@@ -175,7 +174,7 @@ def _texts(rows: Sequence[Row]) -> Iterator[tuple[int, str, str]]:
     return (
         (place, field, text)
         for place, row in enumerate(rows)
-        for field, text in fields_of(row.record)
+        for field, text, _ in named_texts(row.record)
         if field != "label"
     )
 

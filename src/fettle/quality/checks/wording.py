@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from fettle.data.records import PlainText, Row
-from fettle.quality.checks.places import Place, Spotted, answers_of, evidence_of, members_of
+from fettle.data.records import Row, named_texts
+from fettle.quality.checks.places import Place, Spotted, evidence_of, members_of
 from fettle.quality.finding import VERSION_WORD, Finding, Given, Severity
 from fettle.quality.found import Found
 from fettle.quality.texts.answers import find_repetition, find_template, is_empty, truncated_answers
@@ -23,7 +23,12 @@ def check_answers(rows: Sequence[Row], given: Given) -> Iterator[Finding]:
     A label is judged only for being empty. A plain text is all answer.
     """
     given.progress("reading the answers")
-    answers = [Place(place, field, text) for place, row in enumerate(rows) for field, text in _answers(row)]
+    answers = [
+        Place(place, field, text)
+        for place, row in enumerate(rows)
+        for field, text, is_answer in named_texts(row.record)
+        if is_answer
+    ]
     spoken = [answer for answer in answers if answer.field != "label"]
     empty = [Spotted(answer, (_whole(answer, "empty"),)) for answer in answers if is_empty(answer.text)]
     yield from _finding("empty", "error", empty, "an answer that says nothing")
@@ -38,10 +43,6 @@ def check_answers(rows: Sequence[Row], given: Given) -> Iterator[Finding]:
     yield from _finding(
         "template", "warning", _spot(spoken, find_template), "an answer with the marks of a template in it"
     )
-
-
-def _answers(row: Row) -> list[tuple[str, str]]:
-    return [("text", row.record.text)] if isinstance(row.record, PlainText) else answers_of(row.record)
 
 
 def _spot(answers: Sequence[Place], find: Callable[[str], list[Found]]) -> list[Spotted]:
