@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version as version_of
 
-from fettle.app.workshop.looking import given_for
+from fettle.app.workshop.looking import Lens, Progress, given_for
 from fettle.app.workshop.showing import shown_finding
 from fettle.app.workshop.versions import load_rows
 from fettle.cleaning.where import Where, fields_of
@@ -20,19 +20,18 @@ from fettle.storage.catalogue import StoredVersion, now
 from fettle.storage.workspace import Workspace
 
 _MOST_SLICES = 200
-Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class CheckRequest:
-    """What is to be looked at. `like` names a version of real inputs, `base` a model to count tokens with.
+    """What is to be looked at. `like` names a version of real inputs, `lens` is a base to look with.
 
     `slices` are fields, whose every value makes a slice, or expressions, which make one each.
     """
 
     reference: str
     like: str = ""
-    base: str = ""
+    lens: Lens | None = None
     slices: Sequence[str] = ()
 
 
@@ -128,7 +127,7 @@ def check_data(workspace: Workspace, request: CheckRequest, progress: Progress =
     """Look at a version, or at one part of it, with every check."""
     version, rows = load_rows(workspace, request.reference)
     like = load_rows(workspace, request.like)[1] if request.like else []
-    given = given_for(version.task, request.base, like, progress)
+    given = given_for(version.task, rows, request.lens, like, progress)
     slicing = [_slices_of(asked, rows) for asked in request.slices]
     findings, not_looked = check_rows(rows, given)
     num_tokens = [given.num_tokens(row.record) for row in rows] if given.num_tokens else []
@@ -137,12 +136,12 @@ def check_data(workspace: Workspace, request: CheckRequest, progress: Progress =
 
 
 def check_leaks_between(
-    workspace: Workspace, reference: str, other: str, base: str = "", progress: Progress = lambda _: None
+    workspace: Workspace, reference: str, other: str, lens: Lens | None = None, progress: Progress = lambda _: None
 ) -> Checked:
     """Which rows of one version stand in another too: the same, nearly the same, or in other words."""
     version, rows = load_rows(workspace, reference)
     _, others = load_rows(workspace, other)
-    given = given_for(version.task, base, progress=progress)
+    given = given_for(version.task, rows, lens, progress=progress)
     findings = check_leaks(rows, others, given)
     return Checked(version, reference, rows, findings, other=other, others=others)
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from fettle.app.workshop.looking import given_for
+from fettle.app.workshop.looking import Lens, Progress, given_for
 from fettle.app.workshop.versions import Operation, find_version, keep_version, stream_rows
 from fettle.cleaning.detectors import usual_detectors
 from fettle.cleaning.operation import Change, Cleaned
@@ -52,11 +52,11 @@ class CleanResult:
 
 @dataclass(frozen=True)
 class CleanRequest:
-    """What is to be done, to which version, and with which base where meanings or tokens are asked for."""
+    """What is to be done, to which version, and with which base to look at texts with."""
 
     reference: str
     steps: Sequence[Step]
-    base: str = ""
+    lens: Lens | None = None
     is_rehearsal: bool = False
 
 
@@ -80,9 +80,7 @@ def save_steps(steps: Sequence[Step], file: Path) -> None:
     publish_bytes(file, write_steps(steps).encode())
 
 
-def clean_data(
-    workspace: Workspace, request: CleanRequest, progress: Callable[[str], None] = lambda _: None
-) -> CleanResult:
+def clean_data(workspace: Workspace, request: CleanRequest, progress: Progress = lambda _: None) -> CleanResult:
     """Mend the rows of a version, or of one part of it, the other rows staying as they are."""
     parent, part = find_version(workspace, request.reference)
     rows = list(stream_rows(workspace, parent))
@@ -90,7 +88,7 @@ def clean_data(
     places = [place for place, row in enumerate(rows) if id(row) in touched]
     if not places:
         raise RequestError(f"{parent.label} has no rows in the part {part!r}", where=request.reference)
-    given = given_for(parent.task, request.base, progress=progress)
+    given = given_for(parent.task, rows, request.lens, progress=progress)
     cleaned = clean([rows[place] for place in places], request.steps, given, usual_detectors())
     changes = _row_changes([rows[place] for place in places], cleaned)
     out = _put_back(rows, places, cleaned)

@@ -13,13 +13,17 @@ from rich.table import Table
 
 from fettle.app.workshop.checking import Checked, CheckRequest, check_data, check_leaks_between
 from fettle.app.workshop.cleaning import CleanRequest, CleanResult, clean_data, save_steps, steps_of
+from fettle.app.workshop.looking import Lens
 from fettle.cli.command import ERR, JSON, OUT, print_json
+from fettle.cli.main import LazyModule
 from fettle.data.records import Row, input_text
 from fettle.errors import RequestError
 from fettle.quality.finding import SEVERITIES, Finding
 from fettle.reporting.data_page import data_page
 from fettle.storage.publish import publish_bytes
 from fettle.storage.workspace import open_workspace
+
+_lens = LazyModule("fettle.app.workshop.lens")
 
 _COLOURS = {"error": "bold red", "warning": "yellow", "note": "cyan"}
 _MOST_SHOWN = 3
@@ -51,10 +55,11 @@ def check_command(
         )
     with _status() as progress:
         workspace = open_workspace()
+        lens = _open_lens(base)
         if leaks:
-            checked = check_leaks_between(workspace, versions[0], versions[1], base, progress)
+            checked = check_leaks_between(workspace, versions[0], versions[1], lens, progress)
         else:
-            checked = check_data(workspace, CheckRequest(versions[0], like, base, slices), progress)
+            checked = check_data(workspace, CheckRequest(versions[0], like, lens, slices), progress)
     if html is not None:
         publish_bytes(html, data_page(checked.report()).encode())
     if json:
@@ -86,7 +91,7 @@ def clean_command(
     """
     asked = steps_of(operations or [], steps)
     with _status() as progress:
-        result = clean_data(open_workspace(), CleanRequest(version, asked, base, rehearse), progress)
+        result = clean_data(open_workspace(), CleanRequest(version, asked, _open_lens(base), rehearse), progress)
     if save is not None:
         save_steps(asked, save)
     if json:
@@ -141,6 +146,14 @@ def show_cleaned(result: CleanResult, *, is_rehearsal: bool) -> None:
         f"{result.parent.label}; fettle data diff {result.parent.label} {result.version.label} shows each",
         highlight=False,
     )
+
+
+def _open_lens(base: str) -> Lens | None:
+    """Only who names a base waits for what opens it."""
+    if not base:
+        return None
+    lens: Lens = _lens.open_lens(open_workspace(), base)  # type: ignore[operator]
+    return lens
 
 
 @contextmanager
