@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
+from fettle.data.exports.form import Form
 from fettle.data.records import (
     Conversation,
     GradedPrompt,
@@ -99,14 +100,43 @@ records = st.one_of(
     st.builds(GradedPrompt, prompts, st.sampled_from(["{}", '{"answer": 4}', '{"messages": 1}', "[]", "{"]), tools),
     st.builds(PlainText, texts),
 )
-rows = st.builds(
-    Row,
-    records,
-    st.sampled_from(["a.jsonl", "b.csv"]),
-    st.integers(1, 99),
-    st.dictionaries(st.one_of(st.sampled_from(["text", "part", "id", "label", " id", ""]), texts), texts, max_size=2),
-    st.sampled_from(["", "", "train", "validation", "test", "elsewhere"]),
+fields = st.dictionaries(
+    st.one_of(st.sampled_from(["text", "part", "id", "label", " id", ""]), texts), texts, max_size=2
 )
+few_fields = st.dictionaries(st.sampled_from(["id", "note"]), st.sampled_from(["1", "=1"]), max_size=2)
+parts = st.sampled_from(["", "", "train", "validation", "test", "elsewhere"])
+files, lines = st.sampled_from(["a.jsonl", "b.csv"]), st.integers(1, 99)
+rows = st.builds(Row, records, files, lines, fields, parts)
+
+# Records of one kind that most forms of their kind take, so that files come to be written too.
+said = st.text(st.characters(categories=["L", "N", "P"]), min_size=1, max_size=8)
+turn_pairs = st.builds(lambda asked, answer: (Message("user", asked), Message("assistant", answer)), said, said)
+LIKELY = {
+    "conversation": st.one_of(turn_pairs, likely_turns()).map(Conversation),
+    "labelled": st.builds(LabelledText, said, said),
+    "labels": st.builds(MultiLabelledText, said, st.lists(said, max_size=3).map(tuple)),
+    "tagged": st.builds(lambda word: TaggedText(f"{word} ran", (Span(0, len(word), "PER"),)), said),
+    "scored": st.builds(ScoredText, said, st.floats(-9, 9), st.just("") | said),
+    "pair": st.builds(TextPair, said, said, st.lists(said, max_size=2).map(tuple)),
+    "preference": st.builds(
+        lambda pair, worse: Preference(pair[:1], pair[1:], (Message("assistant", worse),)), turn_pairs, said
+    ),
+    "judged": st.builds(lambda pair, is_good: JudgedAnswer(pair[:1], pair[1:], is_good), turn_pairs, st.booleans()),
+    "steps": st.builds(lambda pair, step: JudgedSteps(pair[:1], (step,), (True,)), turn_pairs, said),
+    "graded": turn_pairs.map(lambda pair: GradedPrompt(pair[:1], '{"answer": 4}')),
+    "text": st.builds(PlainText, said),
+}
+
+
+def row_lists(form: Form, most: int) -> st.SearchStrategy[list[Row]]:
+    """Rows of any kinds, or mostly sound ones of a kind that the form takes."""
+    kinds = [kind.__struct_config__.tag for kind in form.rules]
+    likely = st.sampled_from(kinds).flatmap(
+        lambda kind: st.lists(
+            st.one_of(*[st.builds(Row, LIKELY[kind], files, lines, few_fields, parts)] * 4, rows), max_size=most
+        )
+    )
+    return st.one_of(st.lists(rows, max_size=most), likely, likely)
 
 
 def row_of(record: object, line: int = 1, part: str = "", **fields: str) -> Row:

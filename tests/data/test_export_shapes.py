@@ -199,6 +199,15 @@ def test_together_never_has_the_columns_of_two_formats(tmp_path):
         assert set(json.loads(path.read_text())) == formats[number]
 
 
+def test_a_bare_tool_is_wrapped_as_a_function(tmp_path):
+    bare = '{"name": "now", "parameters": {}}'
+    for name in ("openai-chat", "trl"):
+        path = only_file(
+            export_rows([row_of(Conversation((ASK, ANSWER), (bare,)))], FORMS[name], tmp_path / f"{name}.jsonl")
+        )
+        assert json.loads(path.read_text())["tools"] == [{"type": "function", "function": json.loads(bare)}]
+
+
 def test_openpipe_says_the_side(tmp_path):
     rows = [row_of(SAMPLES["conversation"], part=part) for part in ("train", "test", "")]
     path = only_file(export_rows(rows, FORMS["openpipe"], tmp_path / "out.jsonl"))

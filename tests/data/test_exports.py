@@ -9,7 +9,7 @@ import msgspec
 import openpyxl
 import pyarrow.parquet as pq
 import pytest
-from export_kit import ASK, SAMPLES, row_of, rows
+from export_kit import ASK, SAMPLES, row_lists, row_of, rows
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -40,8 +40,9 @@ PLACES = [
 
 @pytest.mark.parametrize(("name", "suffix"), PLACES)
 @settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
-@given(given_rows=st.lists(rows, max_size=12))
-def test_no_row_is_lost_and_none_raises(tmp_path_factory, name, suffix, given_rows):
+@given(data=st.data())
+def test_no_row_is_lost_and_none_raises(tmp_path_factory, name, suffix, data):
+    given_rows = data.draw(row_lists(FORMS[name], 12))
     path = tmp_path_factory.mktemp("out") / f"rows{suffix}"
     told = []
     done = export_rows(iter(given_rows), FORMS[name], path, ExportOptions(on_fault=told.append))
@@ -58,8 +59,9 @@ def test_no_row_is_lost_and_none_raises(tmp_path_factory, name, suffix, given_ro
 
 @pytest.mark.parametrize(("name", "suffix"), PLACES)
 @settings(max_examples=5, deadline=None, suppress_health_check=list(HealthCheck))
-@given(given_rows=st.lists(rows, max_size=8))
-def test_what_is_written_is_read_by_its_format(tmp_path_factory, name, suffix, given_rows):
+@given(data=st.data())
+def test_what_is_written_is_read_by_its_format(tmp_path_factory, name, suffix, data):
+    given_rows = data.draw(row_lists(FORMS[name], 8))
     path = tmp_path_factory.mktemp("out") / f"rows{suffix}"
     done = export_rows(given_rows, FORMS[name], path)
     for file in done.files:
@@ -81,8 +83,9 @@ def test_what_is_written_is_read_by_its_format(tmp_path_factory, name, suffix, g
 
 @pytest.mark.parametrize("name", FORMS)
 @settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
-@given(given_rows=st.lists(rows, max_size=10))
-def test_a_check_finds_what_an_export_into_its_usual_place_finds(tmp_path_factory, name, given_rows):
+@given(data=st.data())
+def test_a_check_finds_what_an_export_into_its_usual_place_finds(tmp_path_factory, name, data):
+    given_rows = data.draw(row_lists(FORMS[name], 10))
     form = FORMS[name]
     path = tmp_path_factory.mktemp("out") / ("rows" + (form.suffixes[0] if form.says_part else ""))
     found = check_rows(given_rows, form)
@@ -93,8 +96,9 @@ def test_a_check_finds_what_an_export_into_its_usual_place_finds(tmp_path_factor
 
 @pytest.mark.parametrize("name", FORMS)
 @settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
-@given(given_rows=st.lists(rows, max_size=8))
-def test_strict_writes_all_or_nothing(tmp_path_factory, name, given_rows):
+@given(data=st.data())
+def test_strict_writes_all_or_nothing(tmp_path_factory, name, data):
+    given_rows = data.draw(row_lists(FORMS[name], 8))
     form, folder = FORMS[name], tmp_path_factory.mktemp("out")
     path = folder / "rows"
     faults = check_rows(given_rows, form) if not form.says_part else None

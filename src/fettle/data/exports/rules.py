@@ -12,6 +12,7 @@ from fettle.data.exports.form import Problem, Rule
 from fettle.data.exports.turns import (
     Turns,
     answers_of,
+    as_function,
     numbered,
     parsed_object,
     paths_of,
@@ -227,7 +228,7 @@ def function_tools(source: str) -> Rule:
 
     def find(record: Record) -> Iterator[Problem]:
         for number, text in enumerate(tools_of(record), start=1):
-            tool = parsed_object(text)
+            tool = as_function(text)
             function = tool.get("function") if tool else None
             if not tool or tool.get("type") != "function" or not isinstance(function, dict):
                 yield f"tool {number} is not written as a function", "wrap it in a function"

@@ -170,8 +170,20 @@ def _message(turn: Message, style: MessageStyle) -> dict[str, object]:
 
 
 def tools(texts: Sequence[str]) -> dict[str, object]:
-    """The key `tools` with the tools as objects; nothing where there are none."""
-    return {"tools": [parsed_object(text) for text in texts]} if texts else {}
+    """The key `tools` with the tools as functions; nothing where there are none."""
+    return {"tools": [as_function(text) for text in texts]} if texts else {}
+
+
+def as_function(text: str) -> dict[str, object] | None:
+    """A tool as OpenAI writes it; one that is only the function's own object is put into its place.
+
+    >>> as_function('{"name": "now"}')
+    {'type': 'function', 'function': {'name': 'now'}}
+    """
+    tool = parsed_object(text)
+    if tool and isinstance(tool.get("name"), str) and not {"type", "function"} & set(tool):
+        return {"type": "function", "function": tool}
+    return tool
 
 
 def sharegpt_turns(turns: Turns) -> list[dict[str, str]]:
