@@ -178,6 +178,14 @@ def test_every_shared_input_is_named_by_a_leak():
             assert any(place in leak.members for leak in found)
 
 
+def test_one_input_key_is_the_same_input_however_it_is_cut_into_turns():
+    ours = chat("hi there friend", "Be kind.", part="test")
+    theirs = row("system: be kind. user: hi there friend")
+    assert ours.input_key == theirs.input_key
+    (found,) = leaks([ours, theirs], GIVEN)
+    assert found.members == (0, 1) and found.evidence["how"] == ["same"]
+
+
 def test_a_split_by_input_leaks_nothing_that_is_the_same():
     rows = split_rows([row(f"question {n % 300} of {n % 300} {chr(97 + n % 26) * 9}") for n in range(900)], Shares())
     assert not [each for each in leaks(rows, GIVEN) if "same" in each.evidence["how"]]
