@@ -187,6 +187,12 @@ def test_the_oldest_train_and_the_newest_test(moments, shares):
         assert abs(found.num_rows[part] - share * len(rows)) <= largest_tie + 1
 
 
+def test_a_group_is_as_new_as_its_newest_row():
+    rows = [row(f"q{n}", at=n, who="ada" if n in (0, 9) else "") for n in range(10)]
+    found = split(rows, SplitSettings(Shares(0.6, 0.2, 0.2), group_by="who", by_time="at"))
+    assert [each.part for each in found.rows] == ["test", *["train"] * 6, *["validation"] * 2, "test"]
+
+
 def test_time_is_read_as_dates_or_as_numbers():
     days = ["2024-01-31", "2024-01-31T01:30:00+02:00", "2024-02-01 08:00", "2023-12-31"]
     found = split([row(day, at=day) for day in days], SplitSettings(Shares(0.5, 0.25, 0.25), by_time="at"))
