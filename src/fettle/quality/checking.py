@@ -13,6 +13,20 @@ from fettle.quality.checks.duplicates import (
     near_duplicates,
     semantic_duplicates,
 )
+from fettle.quality.checks.labels import (
+    contradicting_rows,
+    label_balance,
+    labels_never_learned,
+    spellings_of_labels,
+    wrong_labels,
+)
+from fettle.quality.checks.sets import (
+    inconsistent_format,
+    low_diversity,
+    strange_rows,
+    too_long,
+    unlike_real_inputs,
+)
 from fettle.quality.checks.texts import check_encoding, check_hidden, check_injection, check_language, check_personal
 from fettle.quality.checks.wording import check_answers
 from fettle.quality.finding import SEVERITIES, Check, Finding, Given
@@ -38,6 +52,16 @@ CHECKS: tuple[Entry, ...] = (
     Entry(check_encoding, ("encoding",)),
     Entry(check_language, ("language",)),
     Entry(check_answers, ("empty", "truncated", "repeated", "template")),
+    Entry(too_long, ("too-long",), "num_tokens"),
+    Entry(labels_never_learned, ("unknown-label",)),
+    Entry(spellings_of_labels, ("label-spelling",)),
+    Entry(label_balance, ("imbalance",)),
+    Entry(contradicting_rows, ("contradiction",)),
+    Entry(wrong_labels, ("wrong-label",)),
+    Entry(inconsistent_format, ("inconsistent-format",)),
+    Entry(low_diversity, ("low-diversity",)),
+    Entry(strange_rows, ("outlier", "off-topic")),
+    Entry(unlike_real_inputs, ("unrepresentative",), "like"),
 )
 
 _MISSING = {
