@@ -258,7 +258,7 @@ def _find_paths(path: Path, look: _Look, column_map: Mapping[str, str]) -> dict[
         found = parse_path(written)
         if found is None or found.root not in columns or name == DROPPED:
             return None
-        if all(found.find(row.fields) is MISSING for row in look.rows):
+        if all((value := found.find(row.fields)) is MISSING or (value == [] and found.is_list) for row in look.rows):
             place, near = found.neighbours(row.fields for row in look.rows[:VOTING_ROWS])
             raise RequestError(
                 f"{written} leads nowhere in {look.extent()}",

@@ -26,6 +26,7 @@ SPEAKERS = {
 }
 """Who speaks, as files of conversations call them, in small letters."""
 
+_PLAINLY = {speaker: role for speaker, role in SPEAKERS.items() if role != "function_call"}
 _ROLE_TAGS = ("from", "role", "speaker")
 _CONTENT_TAGS = ("value", "content", "text", "utterance")
 _PAIR_TAGS = (("human", "assistant"), ("user", "assistant"), ("human", "gpt"))
@@ -75,6 +76,12 @@ def read_said(fields: Fields, field: str = "conversations") -> tuple[Message, ..
     value = present(fields, field)
     messages: list[Message] = []
     for turn, place in each_turn(value, field):
+        if isinstance(turn, dict) and len(turn) == 2:
+            speaker, said = turn.get("from"), turn.get("value")
+            role = _PLAINLY.get(speaker) if isinstance(speaker, str) else None
+            if role is not None and isinstance(said, str) and said and not said.isspace():
+                messages.append(Message(role, said))
+                continue
         pair = _pair_tags(turn)
         if pair is None or not isinstance(turn, dict):
             messages.append(read_said_turn(turn, place))

@@ -14,6 +14,7 @@ from fettle.data.records import BadRecord, Span, TaggedText
 
 _BEGIN, _GO_ON, _END, _ALONE = "B", "IM", "EL", "SU"
 _OUTSIDE = "O"
+_PREFIXES = frozenset(f"{letter}-" for letter in _BEGIN + _GO_ON + _END + _ALONE)
 _SPAN = '{"start": 0, "end": 3, "label": "PERSON"} or [0, 3, "PERSON"]'
 _LABEL_KEYS = ("label", "type", "tag")
 
@@ -112,7 +113,7 @@ def _tag(value: object, number: int) -> str:
         said = "empty" if value is None or isinstance(value, str) else kind(value)
         raise BadRecord(f"tag {number} is {said}", expected='a string: "O", "B-PERSON", "I-PERSON"')
     tag = value.strip()
-    if tag[:2] in {f"{letter}-" for letter in _BEGIN + _GO_ON + _END + _ALONE} and not tag[2:].strip():
+    if tag[:2] in _PREFIXES and not tag[2:].strip():
         raise BadRecord(f"tag {number} is {shown(tag)}, which names nothing", expected='a name after it: "B-PERSON"')
     return tag
 
@@ -149,9 +150,8 @@ def _taken_apart(tag: str) -> tuple[str, str]:
     >>> _taken_apart("B-NAME"), _taken_apart("NAME"), _taken_apart("O")
     (('B', 'NAME'), ('I', 'NAME'), ('I', ''))
     """
-    letter, hyphen, label = tag.partition("-")
-    if hyphen and len(letter) == 1 and letter in _BEGIN + _GO_ON + _END + _ALONE:
-        return letter, label.strip()
+    if tag[:2] in _PREFIXES:
+        return tag[0], tag[2:].strip()
     return "I", "" if tag == _OUTSIDE else tag
 
 

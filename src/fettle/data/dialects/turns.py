@@ -60,19 +60,26 @@ def _plain_conversation(turns: object) -> tuple[Message, ...] | None:
     if not isinstance(turns, list):
         return None
     messages: list[Message] = []
-    expected = "user"
+    expected, is_learned = "user", False
     for turn in turns:
-        if not isinstance(turn, dict) or len(turn) != 2:
+        if not isinstance(turn, dict):
             return None
         role, content = turn.get("role"), turn.get("content")
         if not isinstance(content, str) or not content or content.isspace():
             return None
+        weight = 1.0
+        if len(turn) != 2:
+            given = turn.get("weight")
+            if len(turn) != 3 or role != "assistant" or type(given) is not int or given not in (0, 1):
+                return None
+            weight = float(given)
         if role == expected:
+            is_learned = is_learned or (role == "assistant" and weight > 0)
             expected = _OTHER[expected]
         elif role != "system" or messages:
             return None
-        messages.append(Message(role, content))
-    return tuple(messages) if len(messages) > 1 and expected == "user" else None
+        messages.append(Message(role, content, weight))
+    return tuple(messages) if is_learned and expected == "user" else None
 
 
 def read_message(turn: object, place: str) -> Message:
