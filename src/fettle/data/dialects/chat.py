@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
-import msgspec
+from collections.abc import Iterator
 
-from fettle.data.dialects.protocol import MEDIA, Dialect, Fields, json_text, kind, present, refuse_media, shown, text_of
+from fettle.data.dialects.protocol import (
+    MEDIA,
+    Dialect,
+    Fields,
+    json_text,
+    kind,
+    present,
+    refuse_media,
+    shown,
+    text_of,
+    unpacked,
+)
 from fettle.data.dialects.turns import (
+    CALLING_ROLES,
     MESSAGE_KEYS,
     ROLE_ALIASES,
     check_order,
     each_turn,
+    join_calls,
     read_conversation,
     read_message,
     read_tools,
@@ -30,7 +43,6 @@ _PLAINLY = {speaker: role for speaker, role in SPEAKERS.items() if role != "func
 _ROLE_TAGS = ("from", "role", "speaker")
 _CONTENT_TAGS = ("value", "content", "text", "utterance")
 _PAIR_TAGS = (("human", "assistant"), ("user", "assistant"), ("human", "gpt"))
-_CALL = '{"name": "...", "arguments": {...}}'
 TURN_EXTRAS = ("tools", "parallel_tool_calls", *MEDIA)
 """What may stand beside turns. Whether calls may be made side by side changes nothing here, so it is taken and left."""
 
@@ -54,7 +66,7 @@ def _has_roles(fields: Fields) -> bool | None:
     if first is None:
         return None
     role = first.get("role")
-    is_renamed = isinstance(role, str) and role in SPEAKERS and role not in ROLES and role not in ROLE_ALIASES
+    is_renamed = isinstance(role, str) and role in SPEAKERS and role not in (*ROLES, *ROLE_ALIASES, *CALLING_ROLES)
     return "from" not in first and not is_renamed
 
 
@@ -74,24 +86,10 @@ def _parse_said(fields: Fields) -> Record:
 def read_said(fields: Fields, field: str = "conversations") -> tuple[Message, ...]:
     """The turns of `conversations`, whatever their order, behind the `system` text where there is one."""
     value = present(fields, field)
-    messages: list[Message] = []
-    for turn, place in each_turn(value, field):
-        if isinstance(turn, dict) and len(turn) == 2:
-            speaker, said = turn.get("from"), turn.get("value")
-            role = _PLAINLY.get(speaker) if isinstance(speaker, str) else None
-            if role is not None and isinstance(said, str) and said and not said.isspace():
-                messages.append(Message(role, said))
-                continue
-        pair = _pair_tags(turn)
-        if pair is None or not isinstance(turn, dict):
-            messages.append(read_said_turn(turn, place))
-        else:
-            asked, answered = pair
-            messages.append(read_message({"role": "user", "content": turn[asked]}, place))
-            messages.append(read_message({"role": "assistant", "content": turn[answered]}, place))
+    messages = _plainly_said(value) or read_said_turns(value, field)
     system = fields.get("system")
     if system is None or (isinstance(system, str) and not system.strip()):
-        return tuple(messages)
+        return messages
     told = Message("system", text_of(fields, "system"))
     if messages[0].role == "system" and messages[0] != told:
         raise BadRecord(
@@ -102,27 +100,49 @@ def read_said(fields: Fields, field: str = "conversations") -> tuple[Message, ..
     return (told, *messages[messages[0].role == "system" :])
 
 
-def read_said_turn(turn: object, place: str) -> Message:
-    """One turn with tags of any of the known names; keys that are no tags are passed over, as dumps have many.
+def _plainly_said(turns: object) -> tuple[Message, ...] | None:
+    """The turns, where each is nothing but `from` and `value`; everything else is left to `read_said_turns`."""
+    if not isinstance(turns, list):
+        return None
+    messages: list[Message] = []
+    for turn in turns:
+        if not isinstance(turn, dict) or len(turn) != 2:
+            return None
+        speaker, said = turn.get("from"), turn.get("value")
+        role = _PLAINLY.get(speaker) if isinstance(speaker, str) else None
+        if role is None or not isinstance(said, str) or not said or said.isspace():
+            return None
+        messages.append(Message(role, said))
+    return tuple(messages)
 
-    >>> read_said_turn({"from": "function_call", "value": '{"name": "now", "arguments": {}}'}, "").tool_calls[0].name
-    'now'
+
+def read_said_turns(value: object, field: str) -> tuple[Message, ...]:
+    """Turns with tags of any of the known names.
+
+    >>> said = [{"speaker": "Human", "text": "Hi"}, {"from": "tool_call", "value": '{"name": "f", "arguments": {}}'}]
+    >>> [turn.role for turn in read_said_turns(said, "conversations")]
+    ['user', 'assistant']
     """
-    if not isinstance(turn, dict):
-        raise BadRecord(f"{place} is {kind(turn)}", expected='an object: {"from": "human", "value": "..."}')
-    role_tag = next((tag for tag in _ROLE_TAGS if tag in turn), None)
-    content_tag = next((tag for tag in _CONTENT_TAGS if tag in turn), None)
-    if role_tag is None:
-        raise BadRecord(f"{place} does not say who speaks", expected=f"one of the keys {', '.join(_ROLE_TAGS)}")
-    role = _speaker(turn[role_tag], role_tag, place)
-    plain = {key: turn[key] for key in MESSAGE_KEYS if key in turn}
-    if content_tag is not None:
-        plain["content"] = turn[content_tag]
-    if role == "function_call":
-        plain |= {"role": "assistant", "content": None, "tool_calls": _said_calls(plain.get("content"), place)}
-    else:
-        plain["role"] = role
-    return read_message(plain, place)
+    return tuple(read_message(turn, place) for turn, place in join_calls(_retold(value, field)))
+
+
+def _retold(value: object, field: str) -> Iterator[tuple[object, str]]:
+    """Turns in OpenAI's words; keys that are no tags are passed over, as dumps have many."""
+    for turn, place in each_turn(value, field):
+        if not isinstance(turn, dict):
+            raise BadRecord(f"{place} is {kind(turn)}", expected='an object: {"from": "human", "value": "..."}')
+        if pair := _pair_tags(turn):
+            yield {"role": "user", "content": turn[pair[0]]}, place
+            yield {"role": "assistant", "content": turn[pair[1]]}, place
+            continue
+        role_tag = next((tag for tag in _ROLE_TAGS if tag in turn), None)
+        content_tag = next((tag for tag in _CONTENT_TAGS if tag in turn), None)
+        if role_tag is None:
+            raise BadRecord(f"{place} does not say who speaks", expected=f"one of the keys {', '.join(_ROLE_TAGS)}")
+        told = {key: turn[key] for key in MESSAGE_KEYS if turn.get(key) is not None}
+        if content_tag is not None:
+            told["content"] = turn[content_tag]
+        yield {**told, "role": _speaker(turn[role_tag], role_tag, place)}, place
 
 
 def _speaker(written: object, tag: str, place: str) -> str:
@@ -135,22 +155,6 @@ def _speaker(written: object, tag: str, place: str) -> str:
         )
     # Published dialogues of two speakers, USER and SYSTEM, mean the machine that answers.
     return "assistant" if tag == "speaker" and role == "system" else role
-
-
-def _said_calls(value: object, place: str) -> list[object]:
-    """The calls that a turn says in JSON: one object, or a list of them for calls side by side."""
-    calls = value
-    if isinstance(value, str):
-        try:
-            calls = msgspec.json.decode(value)
-        except (ValueError, RecursionError) as error:
-            raise BadRecord(
-                f"{place} calls a function in words that are no JSON: {shown(value)}", expected=_CALL
-            ) from error
-    listed = calls if isinstance(calls, list) else [calls]
-    if not listed:
-        raise BadRecord(f"{place} calls no function", expected=_CALL, attempt="remove the turn")
-    return listed
 
 
 def _pair_tags(turn: object) -> tuple[str, str] | None:
@@ -186,7 +190,7 @@ def _parse_graded(fields: Fields) -> Record:
 
 
 def _awaits_grading(fields: Fields) -> bool:
-    turns = fields.get("messages")
+    turns = unpacked(fields.get("messages"))
     last = turns[-1] if isinstance(turns, list) and turns else None
     others = any(key != "messages" and key not in TURN_EXTRAS for key in fields)
     return isinstance(last, dict) and last.get("role") == "user" and others
@@ -205,12 +209,13 @@ def _parse_assistant_text(fields: Fields) -> Record:
 
 
 def _first_turn(turns: object) -> dict[str, object] | None:
+    turns = unpacked(turns)
     first = turns[0] if isinstance(turns, list) and turns else None
     return first if isinstance(first, dict) else None
 
 
 def _stands_alone(fields: Fields) -> bool:
-    turns = fields.get("messages")
+    turns = unpacked(fields.get("messages"))
     first = _first_turn(turns)
     return first is not None and isinstance(turns, list) and len(turns) == 1 and first.get("role") == "assistant"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fettle.data.dialects.protocol import Dialect, Fields, kind, label_of, list_of, present, text_of
+from fettle.data.dialects.protocol import Dialect, Fields, kind, label_of, list_of, present, text_of, unpacked
 from fettle.data.dialects.turns import read_turns
 from fettle.data.records import BadRecord, LabelledText, MultiLabelledText, Record
 
@@ -17,7 +17,7 @@ def _parse_labelled(fields: Fields) -> Record:
 
 
 def _may_be_one(fields: Fields) -> bool | None:
-    label = fields.get("label")
+    label = unpacked(fields.get("label"))
     return None if label is None else not isinstance(label, list | dict)
 
 
@@ -33,7 +33,7 @@ def _parse_several(fields: Fields) -> Record:
 
 
 def _are_several(fields: Fields) -> bool | None:
-    labels = fields.get("labels")
+    labels = unpacked(fields.get("labels"))
     if labels == [] or labels is None:
         return None
     return isinstance(labels, list) and not isinstance(labels[0], list | dict)
@@ -47,7 +47,7 @@ def _parse_targets(fields: Fields) -> Record:
     >>> TEXT_TARGETS.parse({"text": "Hi", "labels": {"tone": "kind", "topic": ["greeting"]}}).labels
     ('tone=kind', 'topic=greeting')
     """
-    targets = present(fields, "labels")
+    targets = unpacked(present(fields, "labels"))
     if not isinstance(targets, dict):
         raise BadRecord(f"labels is {kind(targets)}", expected='an object: {"tone": "kind", "topic": ["a", "b"]}')
     labels: list[object] = []
@@ -59,7 +59,7 @@ def _parse_targets(fields: Fields) -> Record:
 
 
 def _are_targets(fields: Fields) -> bool:
-    return isinstance(fields.get("labels"), dict)
+    return isinstance(unpacked(fields.get("labels")), dict)
 
 
 def _each_once(labels: list[object], said: str) -> tuple[str, ...]:

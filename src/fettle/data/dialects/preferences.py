@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from fettle.data.dialects.chat import TURN_EXTRAS, read_said, read_said_turn
+from fettle.data.dialects.chat import TURN_EXTRAS, read_said, read_said_turns
 from fettle.data.dialects.prompts import ASKED, check_answer, read_answer, read_prompt
-from fettle.data.dialects.protocol import Dialect, Fields, kind, present, refuse_media, shown, text_of
-from fettle.data.dialects.turns import check_order, each_turn, read_tools, read_turns
+from fettle.data.dialects.protocol import Dialect, Fields, kind, present, refuse_media, shown, text_of, unpacked
+from fettle.data.dialects.turns import check_order, read_tools, read_turns
 from fettle.data.records import BadRecord, Message, Preference, Record
 
 _REJECTED = "rejected_message"
@@ -30,7 +30,7 @@ def _parse_openai(fields: Fields) -> Record:
     >>> OPENAI_PREFERENCE.parse(row).chosen[0].content
     'Hello'
     """
-    given = present(fields, "input")
+    given = unpacked(present(fields, "input"))
     if not isinstance(given, dict):
         raise BadRecord(f"input is {kind(given)}", expected='an object: {"messages": [...], "tools": [...]}')
     refuse_media(given)
@@ -109,8 +109,7 @@ def _said_answer(fields: Fields, field: str) -> tuple[Message, ...]:
     value = present(fields, field)
     if not isinstance(value, list | dict):
         return read_answer(fields, field)
-    listed = value if isinstance(value, list) else [value]
-    messages = tuple(read_said_turn(turn, place) for turn, place in each_turn(listed, field))
+    messages = read_said_turns(value if isinstance(value, list) else [value], field)
     check_answer(messages, field)
     return messages
 

@@ -5,7 +5,7 @@ One rule joins what is asked with what it is asked about, whatever the columns a
 
 from __future__ import annotations
 
-from fettle.data.dialects.protocol import MEDIA, Dialect, Fields, kind, optional_text, refuse_media, text_of
+from fettle.data.dialects.protocol import MEDIA, Dialect, Fields, kind, optional_text, refuse_media, text_of, unpacked
 from fettle.data.dialects.turns import check_order, read_tools, read_turns
 from fettle.data.records import BadRecord, Conversation, Message, Record
 
@@ -94,8 +94,9 @@ def check_answer(messages: tuple[Message, ...], field: str) -> None:
             )
 
 
-def _history(value: object) -> tuple[Message, ...]:
+def _history(written: object) -> tuple[Message, ...]:
     """Earlier exchanges, `[["question", "answer"], ...]`."""
+    value = unpacked(written)
     if value is None or value == "":
         return ()
     if not isinstance(value, list):

@@ -11,6 +11,8 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
+import msgspec
+
 from fettle.data.records import BadRecord, Record
 
 Fields: TypeAlias = Mapping[str, object]
@@ -96,10 +98,24 @@ def label_of(value: object, said: str = "label") -> str:
 
 def list_of(fields: Fields, field: str, of_what: str) -> list[object]:
     """A list that must be there; it may be empty."""
-    value = present(fields, field)
+    value = unpacked(present(fields, field))
     if not isinstance(value, list):
         raise BadRecord(f"{field} is {kind(value)}", expected=f"a list of {of_what}")
     return value
+
+
+def unpacked(value: object) -> object:
+    """A list or an object that a table holds as JSON in a cell; every other value as it is.
+
+    >>> unpacked('["a", "b"]'), unpacked("[a]"), unpacked("5")
+    (['a', 'b'], '[a]', '5')
+    """
+    if not isinstance(value, str) or value[:1] not in ("[", "{"):
+        return value
+    try:
+        return msgspec.json.decode(value)
+    except (ValueError, RecursionError):
+        return value
 
 
 def json_text(value: object, said: str) -> str:

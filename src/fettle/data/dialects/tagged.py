@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
-from fettle.data.dialects.protocol import Dialect, Fields, kind, list_of, shown, text_of
+from fettle.data.dialects.protocol import Dialect, Fields, kind, list_of, shown, text_of, unpacked
 from fettle.data.records import BadRecord, Span, TaggedText
 
 _BEGIN, _GO_ON, _END, _ALONE = "B", "IM", "EL", "SU"
@@ -73,7 +73,7 @@ def _quoted(span: Span, text: str) -> str:
 
 
 def _look_like_spans(fields: Fields) -> bool | None:
-    spans = fields.get("spans")
+    spans = unpacked(fields.get("spans"))
     if spans is None or spans == []:
         return None
     first = spans[0] if isinstance(spans, list) else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from fettle.data.dialects.protocol import Dialect, Fields, kind, present, shown, text_of
+from fettle.data.dialects.protocol import Dialect, Fields, kind, present, shown, text_of, unpacked
 from fettle.data.records import BadRecord, PlainText, Record, ScoredText, TextPair
 
 
@@ -80,7 +80,8 @@ def _number(value: object) -> float | None:
     return score if math.isfinite(score) else None
 
 
-def _others(value: object) -> tuple[str, ...]:
+def _others(written: object) -> tuple[str, ...]:
+    value = unpacked(written)
     if value is None or value == "":
         return ()
     listed = value if isinstance(value, list) else [value]

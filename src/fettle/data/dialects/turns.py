@@ -6,17 +6,20 @@ turn for each call, then the assistant again. What the turns are for (to learn, 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Literal
 
 import msgspec
 
-from fettle.data.dialects.protocol import json_text, kind, shown
+from fettle.data.dialects.protocol import json_text, kind, shown, unpacked
 from fettle.data.records import ROLES, BadRecord, Message, ToolCall
 from fettle.errors import near_misses
 
 MESSAGE_KEYS = ("role", "content", "weight", "name", "tool_calls", "tool_call_id", "function_call")
-ROLE_ALIASES = {"developer": "system", "function": "tool"}
+ROLE_ALIASES = {"developer": "system", "function": "tool", "tool_response": "tool"}
+CALLING_ROLES = ("function_call", "tool_call")
+"""Roles of turns that are nothing but a call, in JSON; several in a row are calls side by side."""
+
 _EXAMPLE = '[{"role": "user", "content": "..."}, {"role": "assistant", "content": "..."}]'
 _CALL = '{"id": "c1", "type": "function", "function": {"name": "...", "arguments": "{...}"}}'
 _OTHER = {"user": "assistant", "assistant": "user"}
@@ -38,17 +41,53 @@ def read_conversation(value: object, field: str = "messages") -> tuple[Message, 
 
 def read_turns(value: object, field: str = "messages") -> tuple[Message, ...]:
     """Turns one by one, whatever their order."""
-    return tuple(read_message(turn, place) for turn, place in each_turn(value, field))
+    return tuple(read_message(turn, place) for turn, place in join_calls(each_turn(value, field)))
+
+
+def join_calls(turns: Iterable[tuple[object, str]]) -> Iterator[tuple[object, str]]:
+    """Turns where those that are nothing but a call become turns of the assistant; calls in a row become one turn.
+
+    >>> call = {"role": "tool_call", "content": '{"name": "add", "arguments": {}}'}
+    >>> [(len(turn["tool_calls"]), place) for turn, place in join_calls([(call, "turn 2"), (call, "turn 3")])]
+    [(2, 'turn 2')]
+    """
+    calls: list[object] = []
+    first_place = ""
+    for turn, place in turns:
+        if isinstance(turn, dict) and turn.get("role") in CALLING_ROLES:
+            first_place = first_place or place
+            calls += _said_calls(turn.get("content"), place)
+            continue
+        if calls:
+            yield {"role": "assistant", "tool_calls": calls}, first_place
+            calls, first_place = [], ""
+        yield turn, place
+    if calls:
+        yield {"role": "assistant", "tool_calls": calls}, first_place
+
+
+def _said_calls(value: object, place: str) -> list[object]:
+    said = unpacked(value)
+    listed = said if isinstance(said, list) else [said]
+    if isinstance(said, str) or said is None or not listed:
+        problem = (
+            f"{place} calls a function in words that are no JSON: {shown(value)}"
+            if said
+            else f"{place} calls no function"
+        )
+        raise BadRecord(problem, expected='{"name": "...", "arguments": {...}}', attempt="mend it, or remove the turn")
+    return listed
 
 
 def each_turn(value: object, field: str) -> Iterator[tuple[object, str]]:
     """The elements of a list of turns, each with its place in words."""
-    if not isinstance(value, list):
-        raise BadRecord(f"{field} is {kind(value)}", expected=f"a list of turns: {_EXAMPLE}")
-    if not value:
+    turns = unpacked(value)
+    if not isinstance(turns, list):
+        raise BadRecord(f"{field} is {kind(turns)}", expected=f"a list of turns: {_EXAMPLE}")
+    if not turns:
         raise BadRecord(f"{field} is empty", expected=f"at least two turns: {_EXAMPLE}")
     of_field = "" if field in ("messages", "conversations") else f" of {field}"
-    for number, turn in enumerate(value, start=1):
+    for number, turn in enumerate(turns, start=1):
         yield turn, f"turn {number}{of_field}"
 
 
