@@ -1,10 +1,12 @@
 """Dialects: what is no example is refused by name, and what is one is kept to the character."""
 
+import json
+
 import pytest
 
 from fettle.data.dialects.chat import ASSISTANT_TEXT, CHAT, GRADED_CHAT, SHAREGPT
 from fettle.data.dialects.labelled import CHAT_TARGETS, LABELLED, MULTI_LABELLED, TEXT_TARGETS
-from fettle.data.dialects.prompts import ALPACA, PROMPT_COMPLETION
+from fettle.data.dialects.prompts import ALPACA, GRADED_PROMPT, PROMPT_COMPLETION
 from fettle.data.dialects.table import DIALECTS, TIERS, dialects
 from fettle.data.dialects.texts import PAIR, PAIR_SCORE, SCORED, SCORED_PAIR, TEXT
 from fettle.data.records import (
@@ -176,6 +178,26 @@ def test_null_keys_are_none_as_columns_of_tables_hold_them():
     assert CHAT.parse({"messages": turns, "tools": None}) == CHAT.parse({"messages": [USER, ASSISTANT]})
 
 
+def test_turns_that_are_only_a_call_are_joined_into_one():
+    said = [{"role": "tool_call", "content": f'{{"name": "{name}", "arguments": {{}}}}'} for name in ("add", "now")]
+    heard = [{"role": "tool_response", "content": "2"}] * 2
+    record = CHAT.parse({"messages": [USER, *said, *heard, ASSISTANT]})
+    assert [turn.role for turn in record.messages] == ["user", "assistant", "tool", "tool", "assistant"]
+    assert record.messages[1].tool_calls == (ToolCall("add", "{}"), ToolCall("now", "{}"))
+    with pytest.raises(BadRecord, match="turn 2 calls a function in words that are no JSON"):
+        CHAT.parse({"messages": [USER, {"role": "tool_call", "content": "add()"}]})
+
+
+def test_lists_that_a_table_holds_in_a_cell_are_lists():
+    turns = json.dumps([USER, ASSISTANT])
+    assert CHAT.parse({"messages": turns}) == CHAT.parse({"messages": [USER, ASSISTANT]})
+    assert MULTI_LABELLED.parse({"text": "x", "labels": '["a"]'}) == MultiLabelledText("x", ("a",))
+    assert PAIR.parse({"anchor": "x", "positive": "y", "negative": '["z"]'}).others == ("z",)
+    assert PROMPT_COMPLETION.parse({"prompt": "[1, 2]", "completion": "[2, 1]"}).messages[0].content == "[1, 2]"
+    with pytest.raises(BadRecord, match="messages is a string"):
+        CHAT.parse({"messages": "[{"})
+
+
 def test_parts_of_text_are_joined_and_pictures_are_refused():
     parts = [{"type": "text", "text": "one"}, {"type": "text", "text": "two"}]
     assert CHAT.parse({"messages": [{"role": "user", "content": parts}, ASSISTANT]}).messages[0].content == "one\ntwo"
@@ -336,6 +358,15 @@ def test_a_graded_prompt_keeps_what_its_grader_needs():
     for turns, problem in (([USER, ASSISTANT], "ends with an assistant turn"), ([USER, CALLING, TOOL], "a tool turn")):
         with pytest.raises(BadRecord, match=problem):
             GRADED_CHAT.parse({**row, "messages": turns})
+
+
+def test_a_graded_prompt_may_be_a_text():
+    row = {"prompt": "Hi", "answer": 4, "system": "Be kind."}
+    asked = (Message("system", "Be kind."), Message("user", "Hi"))
+    assert GRADED_PROMPT.parse(row) == GradedPrompt(asked, '{"answer": 4}')
+    assert GRADED_PROMPT.parse({"prompt": [USER], "answer": 4}).messages == asked[1:]
+    with pytest.raises(BadRecord, match="ends with an assistant turn"):
+        GRADED_PROMPT.parse({"prompt": [USER, ASSISTANT]})
 
 
 def test_one_assistant_turn_alone_is_a_document():

@@ -182,6 +182,9 @@ def lines(folder: Path, *rows: dict) -> Path:
         ({"messages": TURNS, "labels": ["a"]}, "chat"),
         ({"messages": TURNS[:1], "answer": "4"}, "graded_chat"),
         ({"messages": TURNS[:1]}, "chat"),
+        ({"prompt": TURNS[:1], "solution": "4"}, "graded_prompt"),
+        ({"messages": json.dumps(TURNS)}, "chat"),
+        ({"text": "a", "labels": '["b"]'}, "multi_labelled"),
         ({"messages": TURNS[1:]}, "assistant_text"),
         ({"messages": SAID}, "sharegpt"),
         ({"messages": TURNS, "rejected_response": "What?"}, "chat_preference"),
@@ -241,6 +244,7 @@ def test_pairs_with_a_label_are_neither_pairs_nor_scores(tmp_path):
         ({"messages": TURNS, "label": True}, "chat", "chat"),
         ({"messages": TURNS, "label": "maybe"}, "prefer", "judged_chat"),
         ({"messages": TURNS[:1]}, "reinforce", "graded_chat"),
+        ({"prompt": "a", "answer": 4}, "reinforce", "graded_prompt"),
     ],
 )
 def test_a_task_decides_between_neighbours(tmp_path, row, task, dialect):

@@ -5,12 +5,24 @@ One rule joins what is asked with what it is asked about, whatever the columns a
 
 from __future__ import annotations
 
-from fettle.data.dialects.protocol import MEDIA, Dialect, Fields, kind, optional_text, refuse_media, text_of, unpacked
+from fettle.data.dialects.protocol import (
+    MEDIA,
+    Dialect,
+    Fields,
+    json_text,
+    kind,
+    optional_text,
+    refuse_media,
+    text_of,
+    unpacked,
+)
 from fettle.data.dialects.turns import check_order, read_tools, read_turns
-from fettle.data.records import BadRecord, Conversation, Message, Record
+from fettle.data.records import BadRecord, Conversation, GradedPrompt, Message, Record
 
 ASKED = ("system", "history", *MEDIA)
 """What may stand beside a question in any of these dialects."""
+
+_GRADED_EXTRAS = ("tools", *ASKED)
 
 
 def _parse_prompt(fields: Fields) -> Record:
@@ -38,14 +50,33 @@ def _parse_alpaca(fields: Fields) -> Record:
     return Conversation((*read_prompt(fields, "instruction", "input"), *read_answer(fields, "output")))
 
 
+def _parse_graded(fields: Fields) -> Record:
+    """TRL's rows for reinforcement: a prompt, and whatever its grader needs.
+
+    >>> GRADED_PROMPT.parse({"prompt": "2+2?", "answer": 4}).reference
+    '{"answer": 4}'
+    """
+    refuse_media(fields)
+    taken = ("prompt", *_GRADED_EXTRAS)
+    asked = {name: value for name, value in fields.items() if name in taken}
+    messages = read_prompt(asked, "prompt")
+    if messages[-1].role != "user":
+        raise BadRecord(f"the prompt ends with a {messages[-1].role} turn", expected="the user to speak last")
+    kept = {name: value for name, value in fields.items() if name not in taken}
+    return GradedPrompt(messages, json_text(kept, "what stands beside the prompt"), read_tools(fields.get("tools")))
+
+
+def _is_turns(fields: Fields) -> bool:
+    return isinstance(fields.get("prompt"), list) and any(name not in ("prompt", *_GRADED_EXTRAS) for name in fields)
+
+
 def read_prompt(fields: Fields, asked: str, beside: str = "") -> tuple[Message, ...]:
     """The turns up to the answer: system and history where there are any, then what is asked, or a list of turns.
 
     `beside` names the field that goes with the question, a blank line after it.
     """
     prompt = fields.get(asked)
-    if len(fields) > 2:
-        refuse_media(fields)
+    refuse_media(fields)
     if isinstance(prompt, list):
         for field in ("system", "history", beside):
             if fields.get(field):
@@ -58,8 +89,6 @@ def read_prompt(fields: Fields, asked: str, beside: str = "") -> tuple[Message, 
         check_order(messages, ends="prompt")
         return messages
     question = text_of(fields, asked)
-    if len(fields) == 2:
-        return (Message("user", question),)
     if beside and (context := optional_text(fields, beside)):
         question = f"{question}\n\n{context}"
     system = optional_text(fields, "system")
@@ -129,4 +158,14 @@ ALPACA = Dialect(
     parse=_parse_alpaca,
     required=("instruction", "output"),
     optional=("input", *ASKED),
+)
+GRADED_PROMPT = Dialect(
+    name="graded_prompt",
+    task="reinforce",
+    evidence="prompt awaits an answer, and what else a row says is for a grader",
+    parse=_parse_graded,
+    required=("prompt",),
+    optional=_GRADED_EXTRAS,
+    suits=_is_turns,
+    takes_rest=True,
 )

@@ -12,7 +12,7 @@ from fettle.data.dialects.preferences import (
     PREFERENCE,
     SHAREGPT_PREFERENCE,
 )
-from fettle.data.dialects.prompts import ALPACA, PROMPT_COMPLETION
+from fettle.data.dialects.prompts import ALPACA, GRADED_PROMPT, PROMPT_COMPLETION
 from fettle.data.dialects.protocol import Dialect
 from fettle.data.dialects.tagged import SPAN_TAGGED, TOKEN_TAGGED
 from fettle.data.dialects.texts import PAIR, PAIR_SCORE, SCORED, SCORED_PAIR, TEXT
@@ -23,7 +23,7 @@ TIERS: tuple[tuple[Dialect, ...], ...] = (
     (TOKEN_TAGGED, TEXT_TARGETS, CHAT_TARGETS, GRADED_CHAT, ASSISTANT_TEXT),
     (CHAT, SHAREGPT),
     (PROMPT_COMPLETION, ALPACA, LABELLED, MULTI_LABELLED),
-    (SPAN_TAGGED, SCORED_PAIR, SCORED),
+    (SPAN_TAGGED, SCORED_PAIR, SCORED, GRADED_PROMPT),
     (PAIR_SCORE, PAIR),
     (TEXT,),
 )
