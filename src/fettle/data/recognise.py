@@ -1,7 +1,8 @@
 """Which container a file is, which dialect its rows are written in, and which column is which field.
 
 Content decides and an extension breaks ties; names of columns decide, then common synonyms; a user's map goes before
-both. Every guess comes with its evidence in words, and where two columns could be one field nothing is guessed.
+both. Of dialects with the same columns the values of the first rows decide. Every guess comes with its evidence in
+words, and where two columns could be one field nothing is guessed.
 """
 
 from __future__ import annotations
@@ -13,51 +14,143 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from fettle.data.columns import DROPPED, Reading, check_map, follow, read_columns, words_for
 from fettle.data.containers.opening import FORMS, take_sample
 from fettle.data.containers.protocol import Container, RawRow, RefusedRow
 from fettle.data.containers.table import candidates
-from fettle.data.dialects import TIERS, Dialect, dialects
+from fettle.data.dialects.protocol import Dialect
+from fettle.data.dialects.table import DIALECTS, TIERS, dialects
+from fettle.data.dialects.texts import TEXT
+from fettle.data.paths import MISSING, JsonPath, parse_path
 from fettle.data.records import BadRecord
 from fettle.errors import Fault, RequestError, near_misses
 
-DROPPED = "-"
-SYNONYMS: dict[str, tuple[str, ...]] = {
-    "label": ("category", "intent", "class", "sentiment", "target", "labels"),
-    "text": ("sentence", "message", "review", "utterance", "content", "body"),
-    "prompt": ("question", "instruction", "input"),
-    "completion": ("answer", "response", "output", "reply"),
-    "context": ("input",),
-}
 SAMPLE_ROWS = 20_000
 SAMPLE_BYTES = 4_000_000
+VOTING_ROWS = 200
+"""So many rows say by their values which of several dialects they are."""
+
+_LIKELY = {
+    "chat": ("prompt", "completion"),
+    "prefer": ("chosen", "rejected"),
+    "embed": ("anchor", "positive"),
+    "reinforce": ("messages",),
+    "score": ("text", "score"),
+    "tag": ("text", "spans"),
+}
+_COMMONEST = ("chat", "prompt_completion", "labelled", "span_tagged", "scored", "pair", "preference", "text")
 
 
 @dataclass(frozen=True, slots=True)
 class Recognised:
-    """How a file is read. `columns` leads from field to column; `why` is the evidence in one sentence."""
+    """How a file is read. `columns` leads from field to column, or to one of `paths`; `why` is the evidence.
+
+    `known` are the columns that were looked at when the dialect was chosen; a row with others may be of another format.
+    """
 
     container: Container
     dialect: Dialect
     columns: Mapping[str, str]
     why: str
     dropped: frozenset[str] = frozenset()
+    paths: Mapping[str, JsonPath] = field(default_factory=dict)
+    known: frozenset[str] = frozenset()
+    _needed: tuple[tuple[str, str], ...] = field(init=False, repr=False, compare=False)
+    _wanted: tuple[tuple[str, str], ...] = field(init=False, repr=False, compare=False)
+    _followed: tuple[tuple[str, JsonPath], ...] = field(init=False, repr=False, compare=False)
+    _taken: frozenset[str] = field(init=False, repr=False, compare=False)
+    _telling: frozenset[str] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        plain = [(name, column) for name, column in self.columns.items() if column not in self.paths]
+        required = self.dialect.required
+        taken = self.dropped.union(column for _, column in plain)
+        telling = {
+            word
+            for dialect in dialects("prefer")
+            for name in dialect.required
+            for word in words_for(dialect, name)
+            if dialect.task != self.dialect.task
+        }
+        set_once = object.__setattr__
+        set_once(self, "_needed", tuple(pair for pair in plain if pair[0] in required))
+        set_once(self, "_wanted", tuple(pair for pair in plain if pair[0] not in required))
+        followed = [(name, self.paths[column]) for name, column in self.columns.items() if column in self.paths]
+        set_once(self, "_followed", tuple(followed))
+        set_once(self, "_taken", taken)
+        set_once(self, "_telling", frozenset(telling) - taken - self.known)
 
     def fields_of(self, row: Mapping[str, object]) -> dict[str, object]:
-        """The fields that the dialect reads, under its own names; a missing column is named as the file names it."""
-        for name in self.dialect.required:
-            if self.columns[name] not in row:
-                column = self.columns[name]
-                raise BadRecord(
-                    f"there is no {column}",
-                    expected=f"a value for {column}" + (f", which is read as {name}" if name != column else ""),
-                    attempt="add it, or leave the row out",
-                )
-        return {name: row[column] for name, column in self.columns.items() if column in row}
+        """The fields that the dialect reads, under its own names; a missing column is named as the file names it.
+
+        A row of another format is refused: its answer may be there to be avoided.
+        """
+        try:
+            fields = {name: row[column] for name, column in self._needed}
+        except KeyError:
+            raise self._missing(row) from None
+        for name, column in self._wanted:
+            if column in row:
+                fields[name] = row[column]
+        for name, path in self._followed:
+            value = follow(path, name, row)
+            if value is not MISSING:
+                fields[name] = value
+            elif name in self.dialect.required:
+                raise self._missing(row)
+        if self.dialect.takes_rest:
+            for column, value in row.items():
+                if column not in self._taken:
+                    fields.setdefault(column, value)
+        if not self._telling.isdisjoint(row):
+            self._check_format(row)
+        return fields
 
     def rest_of(self, row: Mapping[str, object]) -> dict[str, object]:
-        """The columns that no field takes and nobody dropped."""
-        taken = self.dropped.union(self.columns.values())
-        return {column: value for column, value in row.items() if column not in taken}
+        """The columns that no field takes and nobody dropped. A column that a path leads into is kept whole."""
+        if self._taken.issuperset(row) or self.dialect.takes_rest:
+            return {}
+        return {column: value for column, value in row.items() if column not in self._taken}
+
+    def _missing(self, row: Mapping[str, object]) -> BadRecord:
+        other = _written_as(row, [dialect for dialect in DIALECTS.values() if dialect not in (self.dialect, TEXT)])
+        if other is not None:
+            return self._of_other_format(other)
+        for name in self.dialect.required:
+            column = self.columns[name]
+            path = self.paths.get(column)
+            if (path.find(row) if path else row.get(column, MISSING)) is MISSING:
+                attempt = "add it, or leave the row out"
+                if path and (near := path.neighbours([row])[1]):
+                    attempt += f"; there is {', '.join(near[:3])}"
+                return BadRecord(
+                    f"there is no {column}",
+                    expected=f"a value for {column}" + (f", which is read as {name}" if name != column else ""),
+                    attempt=attempt,
+                )
+        raise AssertionError("a row misses nothing")
+
+    def _check_format(self, row: Mapping[str, object]) -> None:
+        other = _written_as(row, dialects("prefer"))
+        if other is not None:
+            raise self._of_other_format(other)
+
+    def _of_other_format(self, other: Dialect) -> BadRecord:
+        wanted = [self.columns[name] for name in self.dialect.required]
+        return BadRecord(
+            f"the row is of another format than its file: {other.evidence}",
+            expected=f"{' and '.join(wanted)}, like most rows: {self.dialect.evidence}",
+            attempt="put the rows of each format into a file of their own",
+        )
+
+
+def _written_as(row: Mapping[str, object], known: Sequence[Dialect]) -> Dialect | None:
+    """The dialect that one row is written in, if it is one of these; a row is too little to guess plain text by."""
+    for dialect in known:
+        reading = read_columns(dialect, list(row), {}, {})
+        if reading is not None and dialect.suits(reading.fields_of(row)) is not False:
+            return dialect
+    return None
 
 
 @dataclass(slots=True)
@@ -79,19 +172,30 @@ class _Look:
         counts = self.counts()
         return sorted(counts, key=lambda column: 2 * counts[column] < len(self.rows))
 
+    def extent(self) -> str:
+        """How much of the file was looked at, in words."""
+        num_rows = len(self.rows) + len(self.refused)
+        return f"{num_rows:,} rows" if self.is_all else f"the first {num_rows:,} rows"
+
     def usual_columns(self) -> list[str]:
         """The columns of at least half the rows: one misspelt key in one row must not decide for all."""
         return [column for column, count in self.counts().items() if 2 * count >= len(self.rows)]
 
+    def suits(self, reading: Reading) -> bool:
+        """Whether as many rows speak for a dialect as against it."""
+        votes = [reading.dialect.suits(reading.fields_of(row.fields)) for row in self.rows[:VOTING_ROWS]]
+        return votes.count(False) <= votes.count(True)
 
-@dataclass(frozen=True, slots=True)
-class _Reading:
-    """A dialect whose fields were all found: `guessed` of them by a synonym, `doubtful` by more than one."""
+    def settle_doubt(self, reading: Reading) -> None:
+        """Where several columns could be one field, take the only one whose values do not speak against it."""
+        for name, columns in list(reading.doubtful.items()):
+            likely = [column for column in columns if self._suits_with(reading, name, column)]
+            if len(likely) == 1:
+                reading.columns[name] = likely[0]
+                del reading.doubtful[name]
 
-    dialect: Dialect
-    columns: dict[str, str]
-    guessed: tuple[str, ...]
-    doubtful: Mapping[str, Sequence[str]]
+    def _suits_with(self, reading: Reading, name: str, column: str) -> bool:
+        return self.suits(Reading(reading.dialect, {**reading.columns, name: column}, paths=reading.paths))
 
 
 def recognise(
@@ -101,19 +205,25 @@ def recognise(
 
     With `is_whole` a plain text is one document, whatever stands in it.
     """
-    _check_fields(column_map, task)
+    check_map(column_map, task)
     sample = take_sample(path)
     looks = [_look(path, container, evidence) for container, evidence in candidates(sample, is_whole)]
     if not looks:
         raise RequestError("the form of the file is not recognised", where=str(path), expected=FORMS)
     for look in looks:
-        if set(column_map) <= set(look.columns()):
-            reading = _choose(look, column_map, task)
-            if reading is not None:
-                _check_doubt(path, reading)
-                dropped = frozenset(column for column, name in column_map.items() if name == DROPPED)
-                why = _why(look, reading)
-                return Recognised(look.container, reading.dialect, reading.columns, why, dropped)
+        paths = _find_paths(path, look, column_map)
+        reading = None if paths is None else _choose(look, column_map, paths, task)
+        if reading is not None:
+            _check_doubt(path, reading)
+            return Recognised(
+                look.container,
+                reading.dialect,
+                reading.columns,
+                _why(look, reading),
+                frozenset(column for column, name in column_map.items() if name == DROPPED),
+                reading.paths,
+                frozenset(look.usual_columns()),
+            )
     raise _nothing_fits(path, looks[0], column_map, task)
 
 
@@ -138,77 +248,60 @@ def _closable(found: Iterator[RawRow | RefusedRow]) -> Generator[RawRow | Refuse
     yield from found
 
 
-def _check_fields(column_map: Mapping[str, str], task: str | None) -> None:
-    if task is not None and not dialects(task):
-        tasks = sorted({dialect.task for dialect in dialects()})
-        raise RequestError(f"there is no task {task!r} to import for", expected=f"one of: {', '.join(tasks)}")
-    known = {name for dialect in dialects(task) for name in (*dialect.required, *dialect.optional)}
-    for column, name in column_map.items():
-        if name != DROPPED and name not in known:
+def _find_paths(path: Path, look: _Look, column_map: Mapping[str, str]) -> dict[str, JsonPath] | None:
+    """What in a map is no column but a path that leads somewhere; None where something is neither."""
+    columns = set(look.columns())
+    paths: dict[str, JsonPath] = {}
+    for written, name in column_map.items():
+        if written in columns:
+            continue
+        found = parse_path(written)
+        if found is None or found.root not in columns or name == DROPPED:
+            return None
+        if all((value := found.find(row.fields)) is MISSING or (value == [] and found.is_list) for row in look.rows):
+            place, near = found.neighbours(row.fields for row in look.rows[:VOTING_ROWS])
             raise RequestError(
-                f"there is no field {name!r}",
-                where=f"--map {column}={name}",
-                expected=f"one of: {', '.join(sorted(known))}, or {DROPPED} to drop the column",
-                attempt=f"--map {column}={near_misses(name, known, 1).split(', ')[0]}",
+                f"{written} leads nowhere in {look.extent()}",
+                where=str(path),
+                expected=f"one of: {', '.join(near)}" if near else f"something in {place}",
+                attempt=f"--map {near[0]}={name}" if near else "",
             )
-    named = [name for name in column_map.values() if name != DROPPED]
-    for name in named:
-        if named.count(name) > 1:
-            columns = [column for column, other in column_map.items() if other == name]
-            raise RequestError(
-                f"{' and '.join(columns)} are both mapped to {name}",
-                where="--map",
-                expected="one column for each field",
-                attempt=f"--map {columns[-1]}={DROPPED}",
-            )
+        paths[written] = found
+    return paths
 
 
-def _choose(look: _Look, column_map: Mapping[str, str], task: str | None) -> _Reading | None:
-    """The most telling dialect that fits the usual columns, or else all columns; fewer guesses go first."""
+def _choose(
+    look: _Look, column_map: Mapping[str, str], paths: Mapping[str, JsonPath], task: str | None
+) -> Reading | None:
+    """The most telling dialect that fits the usual columns, or else all columns; fewer guesses go first.
+
+    Values may speak against it. Where nothing is left but plain text, or nothing at all, the first that the columns
+    name is taken all the same, so that each row says what is wrong with it: texts with bad labels are no documents.
+    """
+
+    def named(readings: Sequence[Reading]) -> list[Reading]:
+        return [reading for reading in readings if not reading.guessed and reading.dialect.task in ("chat", "classify")]
+
     mapped = {name for name in column_map.values() if name != DROPPED}
+    outvoted: list[Reading] = []
     for columns in (look.usual_columns(), look.columns()):
-        columns = list(dict.fromkeys([*columns, *column_map]))
+        names = list(dict.fromkeys([*columns, *column_map]))
         for tier in TIERS:
-            readings = [
-                _read_columns(dialect, columns, column_map)
-                for dialect in tier
-                if task in (None, dialect.task) and mapped <= {*dialect.required, *dialect.optional}
-            ]
-            fitting = [reading for reading in readings if reading is not None]
-            if fitting:
-                return min(fitting, key=lambda reading: len(reading.guessed))
-    return None
+            suiting: list[Reading] = []
+            for dialect in tier:
+                if task not in (None, dialect.task) or not mapped <= {*dialect.required, *dialect.optional}:
+                    continue
+                reading = read_columns(dialect, names, column_map, paths)
+                if reading is not None:
+                    look.settle_doubt(reading)
+                    (suiting if look.suits(reading) else outvoted).append(reading)
+            if suiting:
+                best = min(suiting, key=lambda reading: (len(reading.guessed), -len(reading.columns)))
+                return next((other for other in named(outvoted) if best.dialect is TEXT), best)
+    return next(iter(outvoted if task else named(outvoted)), None)
 
 
-def _read_columns(dialect: Dialect, columns: Sequence[str], column_map: Mapping[str, str]) -> _Reading | None:
-    found: dict[str, str] = {}
-    guessed: list[str] = []
-    doubtful: dict[str, Sequence[str]] = {}
-    by_field = {name: column for column, name in column_map.items()}
-    free = [column for column in columns if column not in column_map]
-    for name in (*dialect.required, *dialect.optional):
-        if name in by_field:
-            found[name] = by_field[name]
-        elif name in free:
-            found[name] = name
-        else:
-            likely = [
-                column
-                for column in free
-                if column.casefold() in (name, *SYNONYMS.get(name, ())) and column not in found.values()
-            ]
-            if len(likely) > 1:
-                # `input` beside another prompt is what goes with it; `context` takes it below.
-                likely = [column for column in likely if column.casefold() != "input"]
-            if likely:
-                found[name] = likely[0]
-                guessed.append(name)
-            if len(likely) > 1:
-                doubtful[name] = likely
-    return None if dialect.matches(found) is None else _Reading(dialect, found, tuple(guessed), doubtful)
-
-
-def _check_doubt(path: Path, reading: _Reading) -> None:
+def _check_doubt(path: Path, reading: Reading) -> None:
     for name, columns in reading.doubtful.items():
         raise RequestError(
             f"{' and '.join(columns)} could each be the {name}",
@@ -218,21 +311,28 @@ def _check_doubt(path: Path, reading: _Reading) -> None:
         )
 
 
-def _why(look: _Look, reading: _Reading) -> str:
+def _why(look: _Look, reading: Reading) -> str:
     """The evidence in one sentence: the container, the columns that were mapped or guessed, the labels counted."""
+    dialect = reading.dialect
     renamed = [
         f"{column} is read as {name}" for name, column in reading.columns.items() if column != name or name == "context"
     ]
-    said = ", ".join(renamed) or reading.dialect.matches(reading.columns) or ""
-    num_rows = len(look.rows) + len(look.refused)
-    rows = f"{num_rows:,} rows" if look.is_all else f"the first {num_rows:,} rows"
-    if "label" in reading.columns:
-        labels = {str(row.fields.get(reading.columns["label"], "")).strip() for row in look.rows}
-        labels.discard("")
-        return f"{look.evidence}; {said}: {len(labels):,} distinct value{'s' * (len(labels) != 1)} in {rows}"
-    if reading.dialect.task == "text" and (kept := [c for c in look.columns() if c not in reading.columns.values()]):
+    said = ", ".join(renamed) or dialect.evidence
+    if dialect.task == "classify":
+        labels = {label for row in look.rows for label in _labels(reading.fields_of(row.fields))}
+        return f"{look.evidence}; {said}: {len(labels):,} distinct value{'s' * (len(labels) != 1)} in {look.extent()}"
+    if dialect.task == "text" and (kept := [c for c in look.columns() if c not in reading.columns.values()]):
         said += f", and {', '.join(kept[:5])} {'is' if len(kept) == 1 else 'are'} kept beside it"
+    elif renamed and dialect.task != "chat":
+        said += f"; {dialect.evidence}"
     return f"{look.evidence}; {said}"
+
+
+def _labels(fields: Mapping[str, object]) -> Iterator[str]:
+    given = fields.get("label", fields.get("labels"))
+    for label in given if isinstance(given, list) else [given]:
+        if label is not None and (text := str(label).strip()):
+            yield text
 
 
 def _nothing_fits(path: Path, look: _Look, column_map: Mapping[str, str], task: str | None) -> RequestError:
@@ -240,18 +340,22 @@ def _nothing_fits(path: Path, look: _Look, column_map: Mapping[str, str], task: 
     if not look.rows:
         return _no_rows(path, look)
     columns = look.columns()
-    for column in column_map:
+    for written, name in column_map.items():
+        led = parse_path(written)
+        column = led.root if led and name != DROPPED and written not in columns else written
         if column not in columns:
+            near = near_misses(column, columns, 1).split(", ")[0]
             return RequestError(
                 f"there is no column {column!r}",
                 where=str(path),
                 expected=f"one of: {near_misses(column, columns)}",
-                attempt=f"--map {near_misses(column, columns, 1).split(', ')[0]}={column_map[column]}",
+                attempt=f"--map {near}{written[len(column) :]}={name}",
             )
     attempt = _likely_map(look, column_map, dialects(task))
     if any(len(column) > 40 or column.replace(".", "", 1).isdigit() for column in columns):
         attempt = "add a first line that names the columns; these look like the values of a row"
-    shapes = "; ".join(f"{' and '.join(dialect.required)} ({dialect.task})" for dialect in dialects(task))
+    listed = dialects(task) if task else [DIALECTS[name] for name in _COMMONEST]
+    shapes = "; ".join(f"{' and '.join(dialect.required)} ({dialect.task})" for dialect in listed)
     return RequestError(
         f"its columns do not say what is what: {', '.join(columns[:12])}{', ...' if len(columns) > 12 else ''}",
         where=str(path),
@@ -275,14 +379,19 @@ def _no_rows(path: Path, look: _Look) -> RequestError:
 
 def _likely_map(look: _Look, column_map: Mapping[str, str], known: Sequence[Dialect]) -> str:
     """A map to try, for a form of two fields: the longest column is a text, the one with the fewest values a label."""
-    texts: dict[str, list[str]] = {column: [] for column in look.columns() if column not in column_map}
+    texts: dict[str, list[str]] = {}
     for row in look.rows[:1_000]:
         for column, value in row.fields.items():
-            if column in texts:
-                texts[column].append(str(value))
+            if column in column_map or isinstance(value, dict):
+                continue
+            if isinstance(value, list):
+                if value and all(isinstance(item, str) for item in value):
+                    texts.setdefault(f"{column}[]", []).append(" ".join(value))
+            else:
+                texts.setdefault(column, []).append(str(value))
     by_length = sorted(texts, key=lambda column: -sum(map(len, texts[column])))
     if "classify" not in (dialect.task for dialect in known):
-        fields = ("prompt", "completion") if known[0].task == "chat" else ("text",)
+        fields = _LIKELY.get(known[0].task, ("text",))
         return " ".join(f"--map {column}={name}" for column, name in zip(by_length, fields, strict=False))
     if "text" in column_map.values() or "text" in texts:
         by_length = [column for column in by_length if column != "text"]
