@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from fettle.data.containers.plain_text import WholeTextFile
-from fettle.data.folders import SUFFIXES, find_files
 from fettle.data.importing import import_files
+from fettle.data.sources import SUFFIXES, find_files
 from fettle.errors import RequestError
 
 
@@ -60,7 +60,7 @@ def test_a_whole_file_is_one_document_from_its_first_line_with_text(folder: Path
     assert [row.line for row in whole.rows] == [1, 3, 1]
     assert whole.rows_read == len(whole.rows) == 3
     blocks = import_files(paths, {}, "text")
-    assert [row.record.text for row in blocks.rows] == ["# title", "body", "one", "two\r\n  three", "deep"]
+    assert [row.record.text for row in blocks.rows] == ["# title\n\nbody", "one", "two\r\n  three", "deep"]
 
 
 def test_what_looks_like_a_table_is_a_document_all_the_same(tmp_path: Path) -> None:
