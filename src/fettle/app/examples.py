@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from fettle.data.folders import FoundFiles, find_files
 from fettle.data.importing import Imported, import_files
 from fettle.data.records import Row
+from fettle.data.sources import FoundFiles, find_files
 from fettle.data.split import Shares, split_rows
+from fettle.data.streams.source import File
 from fettle.data.versions import (
     content_hash,
     decode_rows,
@@ -31,7 +32,7 @@ class ImportResult:
     imported: Imported
     quarantine: Path | None
     num_known: int
-    passed_over: tuple[Path, ...] = ()
+    passed_over: tuple[File, ...] = ()
 
     def as_json(self) -> dict[str, object]:
         """The result in the words of the terminal contract."""

@@ -9,13 +9,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePath
 
 import msgspec
 
 from fettle.data.containers.protocol import QuarantineForm, RawRow, RefusedRow, refuse
 from fettle.data.recognise import Recognised, recognise
 from fettle.data.records import BadRecord, Row, answer_text
+from fettle.data.streams.source import File, stem_of
 from fettle.errors import Fault, FettleError, RequestError
 
 FAULTS_FILE = "faults.jsonl"
@@ -64,13 +64,13 @@ class Imported:
         for file, raws in by_file.items():
             form = self.forms[file]
             # The last line ends like every other, so that rows can be added below it.
-            files[_free_name(PurePath(file).stem, form.suffix, files)] = form.head + form.separator.join(raws) + b"\n"
+            files[_free_name(stem_of(file), form.suffix, files)] = form.head + form.separator.join(raws) + b"\n"
         files[FAULTS_FILE] = b"".join(msgspec.json.encode(refusal.fault.as_json()) + b"\n" for refusal in self.refused)
         return files
 
 
 def import_files(
-    paths: Sequence[Path],
+    paths: Sequence[File],
     column_map: Mapping[str, str],
     task: str | None,
     progress: Callable[[int], None] | None = None,
@@ -144,13 +144,13 @@ def count_repeats(rows: Iterable[Row]) -> tuple[int, int]:
 
 
 def _recognise_all(
-    paths: Sequence[Path], column_map: Mapping[str, str], task: str | None, is_whole: bool
+    paths: Sequence[File], column_map: Mapping[str, str], task: str | None, is_whole: bool
 ) -> list[tuple[str, Recognised]]:
     if not paths:
         raise RequestError("no file is named", expected="at least one file", attempt="fettle data import FILE --name N")
     recognised: list[tuple[str, Recognised]] = []
     broken: list[FettleError] = []
-    seen: set[Path] = set()
+    seen: set[File] = set()
     for path in paths:
         try:
             if path.resolve() in seen:
@@ -196,7 +196,7 @@ def _raise_all(files: Sequence[str], broken: Sequence[FettleError]) -> None:
     )
 
 
-def _row(path: Path, item: RawRow | RefusedRow, how: Recognised) -> Row | Refusal:
+def _row(path: File, item: RawRow | RefusedRow, how: Recognised) -> Row | Refusal:
     if isinstance(item, RefusedRow):
         return Refusal(item.fault, item.raw)
     try:

@@ -11,13 +11,13 @@ from collections import Counter
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from fettle.data.containers.opening import FORMS, take_sample
 from fettle.data.containers.protocol import Container, RawRow, RefusedRow
 from fettle.data.containers.table import candidates
 from fettle.data.dialects import TIERS, Dialect, dialects
 from fettle.data.records import BadRecord
+from fettle.data.streams.source import File
 from fettle.errors import Fault, RequestError, near_misses
 
 DROPPED = "-"
@@ -95,7 +95,7 @@ class _Reading:
 
 
 def recognise(
-    path: Path, column_map: Mapping[str, str], task: str | None = None, *, is_whole: bool = False
+    path: File, column_map: Mapping[str, str], task: str | None = None, *, is_whole: bool = False
 ) -> Recognised:
     """Find container, dialect and columns of one file. `column_map` leads from column to field, or to "-" (drop it).
 
@@ -117,7 +117,7 @@ def recognise(
     raise _nothing_fits(path, looks[0], column_map, task)
 
 
-def _look(path: Path, container: Container, evidence: str) -> _Look:
+def _look(path: File, container: Container, evidence: str) -> _Look:
     look = _Look(container, evidence)
     size_bytes = 0
     with closing(_closable(container.read(path))) as found:
@@ -208,7 +208,7 @@ def _read_columns(dialect: Dialect, columns: Sequence[str], column_map: Mapping[
     return None if dialect.matches(found) is None else _Reading(dialect, found, tuple(guessed), doubtful)
 
 
-def _check_doubt(path: Path, reading: _Reading) -> None:
+def _check_doubt(path: File, reading: _Reading) -> None:
     for name, columns in reading.doubtful.items():
         raise RequestError(
             f"{' and '.join(columns)} could each be the {name}",
@@ -235,7 +235,7 @@ def _why(look: _Look, reading: _Reading) -> str:
     return f"{look.evidence}; {said}"
 
 
-def _nothing_fits(path: Path, look: _Look, column_map: Mapping[str, str], task: str | None) -> RequestError:
+def _nothing_fits(path: File, look: _Look, column_map: Mapping[str, str], task: str | None) -> RequestError:
     """Say why no dialect was found: no rows, a mapped column that is not there, or columns that nobody knows."""
     if not look.rows:
         return _no_rows(path, look)
@@ -260,7 +260,7 @@ def _nothing_fits(path: Path, look: _Look, column_map: Mapping[str, str], task: 
     )
 
 
-def _no_rows(path: Path, look: _Look) -> RequestError:
+def _no_rows(path: File, look: _Look) -> RequestError:
     if not look.refused:
         return RequestError("there are no rows in the file", where=str(path), expected=f"rows; this is {look.evidence}")
     faults: tuple[Fault, ...] = tuple(row.fault for row in look.refused)
