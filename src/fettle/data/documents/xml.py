@@ -17,7 +17,7 @@ from fettle.data.containers.opening import MAX_ROW_BYTES, decode_row, take_sampl
 from fettle.data.containers.protocol import QuarantineForm, RawRow, RefusedRow, Sample, refuse
 from fettle.data.documents.html import Html
 from fettle.data.documents.xml_shape import Path as ElementPath
-from fettle.data.documents.xml_shape import Shapes, Strict, column_name, stands_in
+from fettle.data.documents.xml_shape import Shapes, Strict, column_name
 from fettle.data.records import BadRecord
 from fettle.data.streams.packed import open_file
 from fettle.data.streams.source import BLOCK_BYTES, File
@@ -141,6 +141,7 @@ class _Rows(Strict):
     def __init__(self, record: ElementPath, prose: frozenset[ElementPath]) -> None:
         super().__init__()
         self._record, self._prose = record, prose
+        self._prose_depth = 0
         self._done: list[tuple[int, dict[str, object], bool]] = []
         self._fields: dict[str, object] | None = None
         self._line, self._size_bytes = 0, 0
@@ -151,8 +152,12 @@ class _Rows(Strict):
         """Open a row, or an element within one."""
         if path == self._record:
             self._fields, self._line, self._size_bytes = {}, self.line, 0
-        if self._fields is None or stands_in(path[:-1], self._prose):
+        if self._fields is None:
             return
+        if self._prose_depth or path in self._prose:
+            self._prose_depth += 1
+            if self._prose_depth > 1:
+                return
         if self._have_children:
             self._have_children[-1] = True
         self._texts.append([])
@@ -169,8 +174,12 @@ class _Rows(Strict):
 
     def ended(self, path: ElementPath) -> None:
         """Set down the text of an element that is a leaf, or that says something beside its children."""
-        if not self._texts or stands_in(path[:-1], self._prose):
+        if not self._texts:
             return
+        if self._prose_depth:
+            self._prose_depth -= 1
+            if self._prose_depth:
+                return
         text, has_children = "".join(self._texts.pop()).strip(), self._have_children.pop()
         if text or not has_children:
             self._add(column_name(path, self._record), text)

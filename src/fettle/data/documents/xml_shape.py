@@ -10,7 +10,7 @@ from fettle.data.containers.opening import MAX_ROW_BYTES
 from fettle.data.records import BadRecord
 
 MAX_NESTING = 256
-MOST_PATHS = 10_000
+MOST_PATHS = 5_000
 """A file with more kinds of elements is no table."""
 
 _LEAST_SHARE = 0.5
@@ -109,6 +109,11 @@ class Shape:
         """Whether text and elements are mixed."""
         return self.speaks and bool(self.children)
 
+    @property
+    def is_leaf(self) -> bool:
+        """Whether its text is one column: it has no elements, or they are words among others."""
+        return self.speaks or not self.children
+
 
 class Shapes(Strict):
     """The shapes of all elements of a file, or of its beginning."""
@@ -116,6 +121,7 @@ class Shapes(Strict):
     def __init__(self) -> None:
         super().__init__()
         self.by_path: dict[Path, Shape] = {}
+        self._open: list[Shape] = []
 
     @property
     def prose(self) -> frozenset[Path]:
@@ -129,34 +135,36 @@ class Shapes(Strict):
         shape = self.by_path.setdefault(path, Shape())
         shape.count += 1
         shape.attributes.update(dict.fromkeys(attributes))
+        if self._open:
+            self._open[-1].children[path[-1]] = None
+        self._open.append(shape)
         self._count(sum(map(len, attributes.values())))
-        if len(path) > 1:
-            self.by_path[path[:-1]].children[path[-1]] = None
 
     def said(self, text: str) -> None:
         """Count what is said, for every element around it."""
         length = len(text.strip())
         if length:
             self._count(length)
-            self.by_path[self._path].speaks = True
+            self._open[-1].speaks = True
 
     def ended(self, path: Path) -> None:
-        """Nothing more is known at the end."""
+        """Close the element."""
+        self._open.pop()
 
     def _count(self, num_characters: int) -> None:
-        for depth in range(1, len(self._path) + 1):
-            self.by_path[self._path[:depth]].num_characters += num_characters
+        for shape in self._open:
+            shape.num_characters += num_characters
 
     def columns(self, record: Path) -> dict[str, None]:
         """The columns that rows of an element will have, as far as the file was seen."""
         found: dict[str, None] = {}
-        prose = self.prose
+        in_prose = self._in_prose()
         for path, shape in self.by_path.items():
-            if path[: len(record)] != record or stands_in(path[:-1], prose):
+            if path[: len(record)] != record or path in in_prose:
                 continue
             name = column_name(path, record)
             found.update(dict.fromkeys(f"{name}@{attribute}" for attribute in shape.attributes))
-            if path in prose or not shape.children:
+            if shape.is_leaf:
                 found[name] = None
         return found
 
@@ -166,8 +174,13 @@ class Shapes(Strict):
         That is a repeated one with leaves alone in it and most of the text of the file; else one with inner elements
         as well; else, where nothing repeats, an element of two leaves or more.
         """
-        prose = self.prose
-        candidates = [path for path in self.by_path if not stands_in(path, prose) and len(self.columns(path)) > 1]
+        in_prose = self._in_prose()
+        num_columns = self._num_columns(in_prose)
+        candidates = [
+            path
+            for path, shape in self.by_path.items()
+            if num_columns[path] > 1 and path not in in_prose and not shape.is_prose
+        ]
         all_characters = max(
             (shape.num_characters for path, shape in self.by_path.items() if len(path) == 1), default=0
         )
@@ -178,23 +191,36 @@ class Shapes(Strict):
                 return best
         return None
 
+    def _in_prose(self) -> set[Path]:
+        """The elements somewhere within prose; parents were met before their children."""
+        found: set[Path] = set()
+        for path in self.by_path:
+            above = path[:-1]
+            if above and (above in found or self.by_path[above].is_prose):
+                found.add(path)
+        return found
+
+    def _num_columns(self, in_prose: set[Path]) -> dict[Path, int]:
+        """How many columns a row of each element would have; children were met after their parents."""
+        counts = dict.fromkeys(self.by_path, 0)
+        for path in reversed(self.by_path):
+            if path in in_prose:
+                continue
+            shape = self.by_path[path]
+            counts[path] += len(shape.attributes) + shape.is_leaf
+            if len(path) > 1:
+                counts[path[:-1]] += counts[path]
+        return counts
+
     def _repeats_leaves(self, path: Path) -> bool:
-        return self._repeats(path) and all(self._is_leaf((*path, name)) for name in self.by_path[path].children)
+        return self._repeats(path) and all(self.by_path[*path, name].is_leaf for name in self.by_path[path].children)
 
     def _repeats(self, path: Path) -> bool:
         return self.by_path[path].count > 1
 
     def _has_leaves(self, path: Path) -> bool:
-        inner = [(*path, name) for name in self.by_path[path].children]
-        return len(inner) > 1 and all(self._is_leaf(each) and self.by_path[each].count == 1 for each in inner)
-
-    def _is_leaf(self, path: Path) -> bool:
-        return self.by_path[path].is_prose or not self.by_path[path].children
-
-
-def stands_in(path: Path, prose: frozenset[Path]) -> bool:
-    """Whether an element is prose or stands in it."""
-    return any(path[:depth] in prose for depth in range(1, len(path) + 1))
+        inner = [self.by_path[*path, name] for name in self.by_path[path].children]
+        return len(inner) > 1 and all(shape.is_leaf and shape.count == 1 for shape in inner)
 
 
 def column_name(path: Path, record: Path) -> str:

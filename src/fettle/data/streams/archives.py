@@ -206,7 +206,7 @@ def _tar_entries(held: Source, where: str) -> Iterator[tarfile.TarInfo]:
         ):
             for number, entry in enumerate(archive, start=1):
                 # A header may point backwards, to be read for ever.
-                if entry.offset <= last_offset:
+                if entry.offset <= last_offset or entry.size < 0:
                     raise tarfile.ReadError("its entries run in a circle")
                 last_offset = entry.offset
                 num_bytes += entry.size
