@@ -15,7 +15,7 @@ import msgspec
 from fettle.data.containers.protocol import QuarantineForm, RawRow, RefusedRow, refuse
 from fettle.data.recognise import Recognised, recognise
 from fettle.data.records import BadRecord, Row, answer_text
-from fettle.data.streams.source import File, stem_of
+from fettle.data.streams.source import File, identity_of, stem_of
 from fettle.errors import Fault, FettleError, RequestError
 
 FAULTS_FILE = "faults.jsonl"
@@ -150,12 +150,12 @@ def _recognise_all(
         raise RequestError("no file is named", expected="at least one file", attempt="fettle data import FILE --name N")
     recognised: list[tuple[str, Recognised]] = []
     broken: list[FettleError] = []
-    seen: set[File] = set()
+    seen: set[str] = set()
     for path in paths:
         try:
-            if path.resolve() in seen:
+            if identity_of(path) in seen:
                 raise RequestError("the file is named twice", where=str(path), expected="each file once")
-            seen.add(path.resolve())
+            seen.add(identity_of(path))
             recognised.append((str(path), recognise(path, column_map, task, is_whole=is_whole)))
         except RequestError as error:
             broken.append(error)

@@ -1,7 +1,7 @@
 """The noun of the room: a source of bytes, with a name to tell people, that can be opened again and again.
 
 A file on a disk is a `Path` and needs no more. Everything else (a member of an archive, an address, standard input) is
-a `Source`, which answers the few questions that are asked of paths: `str`, `name`, `suffix`, `resolve`.
+a `Source`, which answers the few questions that are asked of paths: `str`, `name`, `suffix`.
 """
 
 from __future__ import annotations
@@ -45,17 +45,12 @@ class Source:
     @property
     def name(self) -> str:
         """The last part of where it lies."""
-        inner = self.where.rpartition(MEMBER_MARK)[2].partition("?")[0]
-        return PurePosixPath(inner).name or inner
+        return _last_part(self.where)
 
     @property
     def suffix(self) -> str:
         """The extension, dot included."""
         return PurePosixPath(self.name).suffix
-
-    def resolve(self) -> Source:
-        """Itself: there is one name for it."""
-        return self
 
     def __str__(self) -> str:
         return self.where
@@ -74,11 +69,31 @@ def stem_of(where: str) -> str:
     >>> stem_of("x.zip!.."), stem_of("x.zip!a:b<c>.txt")
     ('rows', 'a-b-c-')
     """
-    last = re.split(r"[/\\]", where.rpartition(MEMBER_MARK)[2].partition("?")[0])[-1]
-    path = PurePosixPath(last)
+    path = PurePosixPath(re.split(r"[/\\]", _last_part(where))[-1])
     stem = path.stem if path.suffix.lower() not in PACKED_SUFFIXES else PurePosixPath(path.stem).stem
     kept = "".join(letter if letter.isalnum() or letter in "._- " else "-" for letter in stem)
     return kept.lstrip(". ")[:_MAX_STEM_CHARACTERS].rstrip(". ") or "rows"
+
+
+def _last_part(where: str) -> str:
+    inner = where.partition("?")[0] if "://" in where else where
+    inner = inner.rpartition(MEMBER_MARK)[2]
+    return PurePosixPath(inner).name or inner
+
+
+def identity_of(file: File) -> str:
+    """What two namings of one file have in common: where it lies in the end.
+
+    >>> identity_of(Path("a.csv")) == identity_of(Path("./x/../a.csv"))
+    True
+    """
+    if isinstance(file, Source):
+        return file.where
+    try:
+        return os.path.realpath(file)
+    except (OSError, ValueError):
+        # A name that no disk can have; what is wrong with it is said where it is opened.
+        return str(file)
 
 
 def open_as_it_lies(file: File) -> BinaryIO:
