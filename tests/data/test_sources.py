@@ -1,15 +1,22 @@
-"""Folders of files, and text files that are one document each."""
+"""What people name and which files it means; text files that are one document each."""
 
 from __future__ import annotations
 
+import gzip
+import io
+import json
+import sys
+import tarfile
+import zipfile
 from pathlib import Path
 
+import fsspec
 import pytest
 
 from fettle.data.containers.plain_text import WholeTextFile
 from fettle.data.importing import import_files
 from fettle.data.sources import SUFFIXES, find_files
-from fettle.errors import RequestError
+from fettle.errors import MissingFile, RequestError
 
 
 @pytest.fixture
@@ -87,3 +94,114 @@ def test_a_whole_file_that_cannot_be_read_is_named_with_its_byte(
     (tmp_path / "long.txt").write_text("one line\n" * 9)
     [row] = WholeTextFile().read(tmp_path / "long.txt")
     assert "longer than" in row.fault.problem
+
+
+LABELLED = b'{"text": "a", "label": "x"}\n{"text": "b", "label": "y"}\n'
+SPOILT = LABELLED + b'{"text": "c"}\n'
+
+
+def test_a_pattern_means_what_matches_it_in_order(folder: Path) -> None:
+    assert find_files([str(folder / "*.txt")]).files == [folder / "b.txt", folder / "empty.txt"]
+    assert find_files([folder / "**" / "*.TXT"]).files == [folder / "below" / "c.TXT"]
+    assert find_files([folder / "b*"]).files == [folder / "b.txt", folder / "below" / "c.TXT"]
+    with pytest.raises(MissingFile, match="no file matches"):
+        find_files([folder / "*.jsonl"])
+    (folder / "odd[1].txt").write_text("a name like a pattern")
+    assert find_files([folder / "odd[1].txt"]).files == [folder / "odd[1].txt"]
+
+
+def test_packed_files_and_archives_in_a_folder_are_found_by_their_names(folder: Path) -> None:
+    (folder / "rows.jsonl.gz").write_bytes(gzip.compress(LABELLED))
+    (folder / "noise.gz").write_bytes(gzip.compress(b"what is it"))
+    with zipfile.ZipFile(folder / "z.zip", "w") as archive:
+        entries = (
+            "in/a.jsonl",
+            "__MACOSX/._a.jsonl",
+            ".git/b.txt",
+            "picture.png",
+            "inner.zip",
+            "none.txt",
+            "./dot.txt",
+        )
+        for name in entries:
+            archive.writestr(name, "" if name == "none.txt" else "x")
+    found = find_files([folder])
+    names = [str(file).removeprefix(f"{folder}/") for file in found.files]
+    assert names == ["a.md", "b.txt", "below/c.TXT", "rows.jsonl.gz", "z.zip!dot.txt", "z.zip!in/a.jsonl"]
+    passed_over = ["empty.txt", "noise.gz", "picture.png", "inner.zip", "none.txt", "picture.png"]
+    assert [file.name for file in found.passed_over] == passed_over
+
+
+def test_an_archive_that_is_named_is_opened_whatever_its_name(tmp_path: Path) -> None:
+    sink = io.BytesIO()
+    with tarfile.open(fileobj=sink, mode="w:xz") as archive:
+        entry = tarfile.TarInfo("deep/rows.jsonl")
+        entry.size = len(SPOILT)
+        archive.addfile(entry, io.BytesIO(SPOILT))
+    path = tmp_path / "download"
+    path.write_bytes(sink.getvalue())
+    imported = import_files(find_files([path]).files, {}, None)
+    where = f"{path}!deep/rows.jsonl"
+    assert [(row.file, row.line) for row in imported.rows] == [(where, 1), (where, 2)]
+    assert [(refusal.fault.file, refusal.fault.line) for refusal in imported.refused] == [(where, 3)]
+    assert sorted(imported.quarantine_files()) == ["faults.jsonl", "rows.jsonl"]
+
+
+def test_an_archive_without_files_says_what_it_has(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("inner.tar.gz", "x")
+    with pytest.raises(RequestError, match="the archive holds no file to read, only inner") as caught:
+        find_files([tmp_path / "a.zip"])
+    assert "left closed" in caught.value.attempt
+
+
+def test_a_workbook_is_no_archive(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("xl/workbook.xml", "<x/>")
+    assert find_files([tmp_path / "a.zip"]).files == [tmp_path / "a.zip"]
+
+
+def test_quarantine_of_members_with_one_stem_does_not_collide(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        for name in ("one/rows.jsonl", "two/rows.jsonl", "con?.jsonl"):
+            archive.writestr(name, SPOILT)
+    files = import_files(find_files([tmp_path / "a.zip"]).files, {}, None).quarantine_files()
+    assert sorted(files) == ["con-.jsonl", "faults.jsonl", "rows-2.jsonl", "rows.jsonl"]
+    assert [json.loads(line)["file"].partition("!")[2] for line in files["faults.jsonl"].splitlines()] == [
+        "con?.jsonl",
+        "one/rows.jsonl",
+        "two/rows.jsonl",
+    ]
+
+
+def test_a_store_and_standard_input_are_imported_like_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Piped:
+        buffer = io.BytesIO(LABELLED)
+
+        def isatty(self) -> bool:
+            return False
+
+    memory = fsspec.filesystem("memory")
+    memory.pipe({"/shelf/a.jsonl": LABELLED, "/shelf/.hidden.jsonl": b"x", "/shelf/b.png": b"x", "/shelf/c.csv": b""})
+    monkeypatch.setattr(sys, "stdin", Piped())
+    try:
+        # A terminal hands addresses over as paths, one slash short.
+        found = find_files([Path("memory://shelf"), "-"])
+        assert [str(file) for file in found.files] == ["memory:///shelf/a.jsonl", "stdin"]
+        assert [file.name for file in found.passed_over] == ["b.png", "c.csv"]
+        imported = import_files(found.files, {}, None)
+    finally:
+        memory.rm("/shelf", recursive=True)
+    assert len(imported.rows) == 4
+    assert {row.file for row in imported.rows} == {"memory:///shelf/a.jsonl", "stdin"}
+
+
+def test_a_member_and_a_file_are_each_read_once(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("rows.jsonl", LABELLED)
+    (tmp_path / "rows.jsonl").write_bytes(LABELLED)
+    (tmp_path / "link.jsonl").symlink_to(tmp_path / "rows.jsonl")
+    for twice in (["a.zip", "a.zip"], ["rows.jsonl", "link.jsonl"]):
+        with pytest.raises(RequestError) as caught:
+            import_files(find_files([tmp_path / name for name in twice]).files, {}, None)
+        assert [fault.problem for fault in caught.value.faults] == ["the file is named twice"]

@@ -84,7 +84,8 @@ def _add_address(found: FoundFiles, address: str) -> None:
     if len(sources) == 1 and sources[0].where == address:
         _add_named(found, sources[0])
         return
-    inside: list[File] = [source for source in sources if not _is_hidden(_below(source.where, address))]
+    folder = address if not glob.has_magic(address) else re.split(r"[*?\[]", address)[0].rpartition("/")[0]
+    inside: list[File] = [source for source in sources if not _is_hidden(_below(source.where, folder))]
     _add_readable(found, address, inside)
 
 

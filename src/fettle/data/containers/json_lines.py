@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
@@ -25,6 +26,9 @@ from fettle.errors import RequestError
 MAX_DEPTH = 64
 MAX_BROKEN_ELEMENTS = 1_000
 """An array with more is given up as a whole: to find the place of each fault costs a pass over the file."""
+
+MAX_INTEGER_CHARACTERS = sys.int_info.default_max_str_digits
+"""Python reads no longer ones, nor does the fast reader; the number is named before that happens."""
 
 _SAMPLED_LINES = 50
 _BLANKS = re.compile(r"[ \t\r\n]*")
@@ -196,9 +200,10 @@ def _finite(digits: str) -> float:
 
 
 def _whole(digits: str) -> int:
-    # Python refuses to read integers of more digits than this; the number is named before that happens.
-    if len(digits) > 4_000:
-        raise BadRecord(f"a number has {len(digits)} digits", expected="numbers of at most 4,000 digits")
+    if len(digits) > MAX_INTEGER_CHARACTERS:
+        raise BadRecord(
+            f"a number has {len(digits)} digits", expected=f"numbers of at most {MAX_INTEGER_CHARACTERS:,} digits"
+        )
     return int(digits)
 
 

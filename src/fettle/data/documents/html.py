@@ -28,9 +28,8 @@ LONG_PAGE_CHARACTERS = 8_000
 _START = re.compile(rb"(?:\s|<!--.*?-->|<\?xml.*?\?>)*+<(?:!doctype\s+html|html)\b", re.IGNORECASE | re.DOTALL)
 _START_BYTES = 4_096
 _TAG = re.compile(rb"<(/?)([a-zA-Z][a-zA-Z0-9]*)")
-_HEADING_OR_NOT_SHOWN = re.compile(
-    rb"<!--.*?-->|<(script|style|template)\b.*?</\1\s*>|(<h[1-6]\b)", re.IGNORECASE | re.DOTALL
-)
+_HEADING_OR_NOT_SHOWN = re.compile(rb"<(?:(!--)|(script|style|template)\b|h[1-6]\b)", re.IGNORECASE)
+_ENDS = {tag: re.compile(rb"</" + tag + rb"\b", re.IGNORECASE) for tag in (b"script", b"style", b"template")}
 # These are closed by what follows them or hold nothing, so an open one says nothing of depth.
 _NEVER_DEEP = frozenset(
     b"area base br col embed hr img input link meta param source track wbr p li dt dd option tr td th thead tbody "
@@ -109,10 +108,21 @@ def _section_lines(page: bytes, num_sections: int) -> list[int]:
 
     The parser tells no lines. Where not as many headings stand in the source as it found, all are put at line 1.
     """
-    lines, line, counted = [1], 1, 0
-    for found in _HEADING_OR_NOT_SHOWN.finditer(page):
-        if found[2]:
-            line += page.count(b"\n", counted, found.start())
-            counted = found.start()
-            lines.append(line)
+    lines, line, counted, position = [1], 1, 0, 0
+    while found := _HEADING_OR_NOT_SHOWN.search(page, position):
+        position = found.end()
+        if found[1] or found[2]:
+            # What is not closed runs to the end of the page: no heading follows.
+            position = page.find(b"-->", position) if found[1] else _end_of(page, found[2].lower(), position)
+            if position < 0:
+                break
+            continue
+        line += page.count(b"\n", counted, found.start())
+        counted = found.start()
+        lines.append(line)
     return lines if len(lines) == num_sections else [1] * num_sections
+
+
+def _end_of(page: bytes, tag: bytes, start: int) -> int:
+    found = _ENDS[tag].search(page, start)
+    return found.end() if found else -1

@@ -120,7 +120,7 @@ def _list_zip(file: File) -> _Listing:
         if entry.is_dir():
             continue
         problem = _bad_name(entry.orig_filename) or _bad_zip_entry(entry)
-        member = f"{where}{MEMBER_MARK}{entry.filename}"
+        member = f"{where}{MEMBER_MARK}{posixpath.normpath(entry.filename)}"
         if problem:
             listing.faults.append(Fault(member, 0, problem, "", ""))
         else:

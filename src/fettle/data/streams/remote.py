@@ -85,11 +85,11 @@ def _in_store(scheme: str, address: str) -> list[Source]:
 
     system, path = ask(lambda: fsspec.url_to_fs(address))
     if any(mark in path for mark in _GLOB_MARKS):
-        found = ask(lambda: system.glob(path))
+        found = ask(lambda: system.glob(path, detail=True))
     elif ask(lambda: system.isdir(path)):
-        found = ask(lambda: system.find(path))
+        found = ask(lambda: system.find(path, detail=True))
     else:
-        found = [path]
+        found = {path: {}}
     if not found:
         raise RequestError("nothing is found there", where=address, expected="at least one file")
 
@@ -98,9 +98,10 @@ def _in_store(scheme: str, address: str) -> list[Source]:
             _copy_within_limit(stream, where, target, ask)
 
     sources = []
-    for name in sorted(found):
-        where = address if found == [path] else system.unstrip_protocol(name)
-        sources.append(Source(where, Spool(partial(fetch, name, where)).open))
+    for name, details in sorted(found.items()):
+        if details.get("type", "file") == "file":
+            where = address if name == path else system.unstrip_protocol(name)
+            sources.append(Source(where, Spool(partial(fetch, name, where)).open, details.get("size")))
     return sources
 
 
