@@ -150,6 +150,15 @@ def test_an_array_that_is_broken_everywhere_is_given_up_in_time(tmp_path):
     assert time.monotonic() - start < 5
 
 
+def test_an_array_that_does_not_fit_into_memory_is_refused(tmp_path, monkeypatch):
+    path = write(tmp_path, "a.json", '[{"text": "a"}]')
+    monkeypatch.setattr(json_lines, "MAX_ARRAY_BYTES", 15)
+    assert len(list(json_lines.JsonLines().read(path))) == 1
+    monkeypatch.setattr(json_lines, "MAX_ARRAY_BYTES", 14)
+    with pytest.raises(RequestError, match="the array is larger than"):
+        list(json_lines.JsonLines().read(path))
+
+
 def test_one_object_over_several_lines_is_no_json_lines(tmp_path):
     path = write(tmp_path, "a.json", json.dumps({"a": {"text": "x"}, "b": {"text": "y"}}, indent=1))
     with pytest.raises(RequestError, match="one JSON object over several lines"):

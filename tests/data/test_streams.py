@@ -291,6 +291,7 @@ def zip_entry(name: str, mode: int = 0, flags: int = 0) -> zipfile.ZipInfo:
         (zip_entry("dev.txt", 0o020666), "device"),
         (zip_entry("/etc/passwd"), "absolute"),
         (zip_entry("../up.txt"), "leads out"),
+        (zip_entry(""), "no name"),
         (zip_entry("a\\..\\..\\up.txt"), "leads out"),
     ],
 )

@@ -24,6 +24,9 @@ from fettle.data.streams.source import File
 from fettle.errors import RequestError
 
 MAX_DEPTH = 64
+MAX_ARRAY_BYTES = 1_000_000_000
+"""An array is read whole, and takes one to four times its size in memory."""
+
 MAX_BROKEN_ELEMENTS = 1_000
 """An array with more is given up as a whole: to find the place of each fault costs a pass over the file."""
 
@@ -272,7 +275,16 @@ def _read_array(path: File) -> Iterator[RawRow | RefusedRow]:
     decoding, so that they spoil only the element in which they stand.
     """
     with open_file(path) as file:
-        text = file.read().removeprefix(BOM).decode("utf-8", "surrogateescape")
+        data = file.read(MAX_ARRAY_BYTES + 1)
+    if len(data) > MAX_ARRAY_BYTES:
+        raise RequestError(
+            f"the array is larger than {MAX_ARRAY_BYTES // 1_000_000} MB",
+            where=str(path),
+            expected="an array that fits into memory, or one object a line, of which there may be any number",
+            attempt="write the examples as JSON lines",
+        )
+    text = data.removeprefix(BOM).decode("utf-8", "surrogateescape")
+    del data
     opening = _skip_blanks(text, 0)
     position, line, line_start, counted, num_broken = opening + 1, 1, 0, 0, 0
     while True:

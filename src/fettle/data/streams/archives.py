@@ -117,7 +117,7 @@ def _list_zip(file: File) -> _Listing:
     entries = archive.infolist()
     _check_size(where, len(entries), sum(entry.file_size for entry in entries))
     for entry in entries:
-        if entry.is_dir():
+        if entry.filename.endswith("/"):
             continue
         problem = _bad_name(entry.orig_filename) or _bad_zip_entry(entry)
         member = f"{where}{MEMBER_MARK}{posixpath.normpath(entry.filename)}"
@@ -261,6 +261,8 @@ def _bad_name(name: str) -> str:
     >>> _bad_name("a/b.txt"), _bad_name("/etc/passwd"), _bad_name("a/../../b"), _bad_name("C:\\\\a")
     ('', 'its name is absolute', 'its name leads out of the archive', 'its name is absolute')
     """
+    if not name.strip():
+        return "it has no name"
     parts = name.replace("\\", "/").split("/")
     if name.startswith(("/", "\\")) or (len(name) > 1 and name[1] == ":"):
         return "its name is absolute"
