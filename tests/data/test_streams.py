@@ -439,8 +439,8 @@ class Answers(BaseHTTPRequestHandler):
         name = self.path.partition("?")[0]
         if name == "/a.jsonl":
             self.answer(200, ROWS)
-        elif name == "/away":
-            self.answer(302, b"", Location="http://example.org/a.jsonl")
+        elif name.startswith("/away"):
+            self.answer(int(name[-3:]), b"", Location="http://example.org/a.jsonl")
         elif name == "/moved":
             self.answer(302, b"", Location="/a.jsonl")
         elif name == "/short":
@@ -482,8 +482,9 @@ def test_a_page_is_fetched_once_from_this_machine(server):
 def test_what_a_server_does_not_give_is_an_error(server, monkeypatch):
     with pytest.raises(RequestError, match="404"):
         read_all(sources_at(f"{server}/none")[0])
-    with pytest.raises(RequestError, match="anyone on the way"):
-        read_all(sources_at(f"{server}/away")[0])
+    for code in (301, 302, 303, 307, 308):
+        with pytest.raises(RequestError, match="anyone on the way"):
+            read_all(sources_at(f"{server}/away{code}")[0])
     with pytest.raises(RequestError, match="cannot be fetched"):
         read_all(sources_at(f"{server}/short")[0])
     with pytest.raises(RequestError, match="cannot be fetched"):

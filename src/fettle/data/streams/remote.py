@@ -14,7 +14,7 @@ from collections.abc import Callable
 from functools import partial
 from http.client import HTTPException, HTTPMessage
 from typing import IO, Any, BinaryIO
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 import fsspec
 
@@ -123,11 +123,15 @@ _INSTALLS = {
 class _StayEncrypted(urllib.request.HTTPRedirectHandler):
     """Follow redirects, though never to where the answer could be changed on its way."""
 
-    def redirect_request(
-        self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str
-    ) -> urllib.request.Request | None:
-        _check_encrypted(newurl)
-        return super().redirect_request(req, fp, code, msg, headers, newurl)
+    def http_error_302(
+        self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage
+    ) -> Any:
+        """See where a redirect leads before it is followed."""
+        leads_to = headers.get("location") or headers.get("uri") or ""
+        _check_encrypted(urljoin(req.full_url, leads_to))
+        return super().http_error_302(req, fp, code, msg, headers)
+
+    http_error_301 = http_error_303 = http_error_307 = http_error_308 = http_error_302
 
 
 def _check_encrypted(address: str) -> None:
