@@ -150,6 +150,15 @@ def test_an_array_that_is_broken_everywhere_is_given_up_in_time(tmp_path):
     assert time.monotonic() - start < 5
 
 
+def test_an_array_that_does_not_fit_into_memory_is_refused(tmp_path, monkeypatch):
+    path = write(tmp_path, "a.json", '[{"text": "a"}]')
+    monkeypatch.setattr(json_lines, "MAX_ARRAY_BYTES", 15)
+    assert len(list(json_lines.JsonLines().read(path))) == 1
+    monkeypatch.setattr(json_lines, "MAX_ARRAY_BYTES", 14)
+    with pytest.raises(RequestError, match="the array is larger than"):
+        list(json_lines.JsonLines().read(path))
+
+
 def test_one_object_over_several_lines_is_no_json_lines(tmp_path):
     path = write(tmp_path, "a.json", json.dumps({"a": {"text": "x"}, "b": {"text": "y"}}, indent=1))
     with pytest.raises(RequestError, match="one JSON object over several lines"):
@@ -362,8 +371,10 @@ def test_every_container_is_found_under_its_name():
         ("text\na\n".encode("utf-32"), "UTF-32"),
         (b"text,label\na\0b,c\n", "binary"),
         (bytes(range(1, 32)) * 4, "binary"),
-        (gzip.compress(b"text,label", mtime=0), "gzip"),
-        (b"PAR1abc", "Parquet"),
+        (gzip.compress(gzip.compress(b"text,label", mtime=0)), "packed twice"),
+        (gzip.compress(b""), "empty"),
+        (gzip.compress(b"text,label")[:-9], "gzip stream is damaged or cut off"),
+        (b"FEA1abc", "Feather file of the first version"),
         (b"PK\x03\x04 torn", "zip archive"),
         (b"text,label\ra,b\rc,d\r", "carriage returns"),
         ("été,a\nnoël,b\ncafé,c\n".encode("latin-1"), "3 of the first 3 lines are not UTF-8"),

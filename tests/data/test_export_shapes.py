@@ -7,13 +7,13 @@ import pytest
 from export_kit import ANSWER, ASK, CALL, HEARD, SAMPLES, TOOL, row_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from import_kit import import_files
 
 from fettle.data.containers.opening import take_sample
 from fettle.data.containers.table import candidates
 from fettle.data.exports.exporting import export_rows
 from fettle.data.exports.form import ExportOptions
 from fettle.data.exports.table import FORMS
-from fettle.data.importing import import_files
 from fettle.data.records import (
     Conversation,
     GradedPrompt,

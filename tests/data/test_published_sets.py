@@ -4,8 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
-
-from fettle.data.importing import import_files
+from import_kit import import_files
 
 SHARED = Path(os.environ.get("FETTLE_SHARED_DATA", Path(__file__).parents[3] / "shared" / "data"))
 TATQA = {

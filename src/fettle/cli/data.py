@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
 import msgspec
 import typer
@@ -32,13 +31,15 @@ def run(name: str, words: list[str]) -> int:
 
 @app.command("import")
 def import_command(
-    files: list[Path] = typer.Argument(
-        ..., help="Files or folders: JSON Lines, CSV, TSV, .xlsx, plain text, lines of label and text."
+    files: list[str] = typer.Argument(
+        ..., help="Files, folders, archives, globs, https:// or s3:// addresses, - for stdin. docs/formats.md."
     ),
     name: str = typer.Option(..., "--name", help="Dataset to make, or to add to."),
-    task: str = typer.Option(None, "--task", help="chat, classify or text, where the columns leave it open."),
+    task: str = typer.Option(None, "--task", help="chat, classify, tag, score, embed, prefer, reinforce or text."),
     maps: list[str] = typer.Option(
-        [], "--map", help="COLUMN=FIELD; FIELD is text, label, prompt, completion, messages or -."
+        [],
+        "--map",
+        help="COLUMN=FIELD: a column, or a path into one, is text, label, prompt, …; - drops it.",
     ),
     json: bool = JSON,
 ) -> None:
@@ -59,7 +60,7 @@ def import_command(
 
 @app.command("import-texts")
 def import_texts_command(
-    files: list[Path] = typer.Argument(..., help="Text files, or folders of them."),
+    files: list[str] = typer.Argument(..., help="Text files, folders or archives of them, globs, addresses."),
     name: str = typer.Option(..., "--name", help="Dataset to make, or to add to."),
     json: bool = JSON,
 ) -> None:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
 
 from fettle.data.containers.protocol import QuarantineForm, RawRow, RefusedRow
 from fettle.data.quarantine import Refusal
 from fettle.data.recognise import Recognised, recognise
 from fettle.data.records import BadRecord, Row
+from fettle.data.streams.source import File, identity_of
 from fettle.errors import Fault, FettleError, RequestError
 
 MOST_FAULTS_KEPT = 1_000
@@ -26,7 +26,7 @@ class Reading:
     """Files on their way to rows. What it counts is whole once `rows` has been read to its end."""
 
     def __init__(
-        self, paths: Sequence[Path], column_map: Mapping[str, str], task: str | None, *, is_whole: bool = False
+        self, paths: Sequence[File], column_map: Mapping[str, str], task: str | None, *, is_whole: bool = False
     ) -> None:
         """Recognise every file. With `is_whole` each plain text is one document, not each block between blank lines."""
         self._paths = paths
@@ -82,18 +82,18 @@ class Reading:
 
 
 def _recognise_all(
-    paths: Sequence[Path], column_map: Mapping[str, str], task: str | None, is_whole: bool
+    paths: Sequence[File], column_map: Mapping[str, str], task: str | None, is_whole: bool
 ) -> list[tuple[str, Recognised]]:
     if not paths:
         raise RequestError("no file is named", expected="at least one file", attempt="fettle data import FILE --name N")
     recognised: list[tuple[str, Recognised]] = []
     broken: list[FettleError] = []
-    seen: set[Path] = set()
+    seen: set[str] = set()
     for path in paths:
         try:
-            if path.resolve() in seen:
+            if identity_of(path) in seen:
                 raise RequestError("the file is named twice", where=str(path), expected="each file once")
-            seen.add(path.resolve())
+            seen.add(identity_of(path))
             recognised.append((str(path), recognise(path, column_map, task, is_whole=is_whole)))
         except RequestError as error:
             broken.append(error)

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import BinaryIO, Self
 
 import msgspec
 
 from fettle.data.containers.protocol import QuarantineForm
+from fettle.data.streams.source import stem_of
 from fettle.errors import Fault
 from fettle.storage.publish import open_new, write_piece
 
@@ -58,7 +59,7 @@ class Quarantine:
             write_piece(stream, form.separator + refusal.raw)
             return
         form = self._form_of(file)
-        name = free_name(PurePath(file).stem, form.suffix, self._names)
+        name = free_name(stem_of(file), form.suffix, self._names)
         self._names.add(name)
         stream = self._stack.enter_context(open_new(self._folder / name))
         self._files[file] = stream, form

@@ -12,7 +12,6 @@ from collections import Counter
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from fettle.data.columns import DROPPED, Reading, check_map, follow, read_columns, words_for
 from fettle.data.containers.opening import FORMS, take_sample
@@ -23,6 +22,7 @@ from fettle.data.dialects.table import DIALECTS, TIERS, dialects
 from fettle.data.dialects.texts import TEXT
 from fettle.data.paths import MISSING, JsonPath, parse_path
 from fettle.data.records import BadRecord
+from fettle.data.streams.source import File
 from fettle.errors import Fault, RequestError, near_misses
 
 SAMPLE_ROWS = 20_000
@@ -199,7 +199,7 @@ class _Look:
 
 
 def recognise(
-    path: Path, column_map: Mapping[str, str], task: str | None = None, *, is_whole: bool = False
+    path: File, column_map: Mapping[str, str], task: str | None = None, *, is_whole: bool = False
 ) -> Recognised:
     """Find container, dialect and columns of one file. `column_map` leads from column to field, or to "-" (drop it).
 
@@ -227,7 +227,7 @@ def recognise(
     raise _nothing_fits(path, looks[0], column_map, task)
 
 
-def _look(path: Path, container: Container, evidence: str) -> _Look:
+def _look(path: File, container: Container, evidence: str) -> _Look:
     look = _Look(container, evidence)
     size_bytes = 0
     with closing(_closable(container.read(path))) as found:
@@ -248,7 +248,7 @@ def _closable(found: Iterator[RawRow | RefusedRow]) -> Generator[RawRow | Refuse
     yield from found
 
 
-def _find_paths(path: Path, look: _Look, column_map: Mapping[str, str]) -> dict[str, JsonPath] | None:
+def _find_paths(path: File, look: _Look, column_map: Mapping[str, str]) -> dict[str, JsonPath] | None:
     """What in a map is no column but a path that leads somewhere; None where something is neither."""
     columns = set(look.columns())
     paths: dict[str, JsonPath] = {}
@@ -301,7 +301,7 @@ def _choose(
     return next(iter(outvoted if task else named(outvoted)), None)
 
 
-def _check_doubt(path: Path, reading: Reading) -> None:
+def _check_doubt(path: File, reading: Reading) -> None:
     for name, columns in reading.doubtful.items():
         raise RequestError(
             f"{' and '.join(columns)} could each be the {name}",
@@ -335,7 +335,7 @@ def _labels(fields: Mapping[str, object]) -> Iterator[str]:
             yield text
 
 
-def _nothing_fits(path: Path, look: _Look, column_map: Mapping[str, str], task: str | None) -> RequestError:
+def _nothing_fits(path: File, look: _Look, column_map: Mapping[str, str], task: str | None) -> RequestError:
     """Say why no dialect was found: no rows, a mapped column that is not there, or columns that nobody knows."""
     if not look.rows:
         return _no_rows(path, look)
@@ -364,7 +364,7 @@ def _nothing_fits(path: Path, look: _Look, column_map: Mapping[str, str], task: 
     )
 
 
-def _no_rows(path: Path, look: _Look) -> RequestError:
+def _no_rows(path: File, look: _Look) -> RequestError:
     if not look.refused:
         return RequestError("there are no rows in the file", where=str(path), expected=f"rows; this is {look.evidence}")
     faults: tuple[Fault, ...] = tuple(row.fault for row in look.refused)

@@ -8,11 +8,12 @@ from itertools import chain, islice
 from pathlib import Path
 
 from fettle.app.workshop.versions import Operation, describe_version, latest_version, stream_rows
-from fettle.data.folders import FoundFiles, find_files
 from fettle.data.importing import Reading
 from fettle.data.quarantine import Quarantine
 from fettle.data.records import Row
 from fettle.data.repeats import RepeatCounter, Repeats
+from fettle.data.sources import FoundFiles, find_files
+from fettle.data.streams.source import File
 from fettle.data.versions import parse_version_name, read_rows, write_rows
 from fettle.errors import Fault, RequestError
 from fettle.storage.catalogue import StoredVersion
@@ -34,7 +35,7 @@ class ImportResult:
     recognised: Mapping[str, str]
     repeats: Repeats
     quarantine: Path | None
-    passed_over: tuple[Path, ...] = ()
+    passed_over: tuple[File, ...] = ()
 
     def as_json(self) -> dict[str, object]:
         """The result in the words of the terminal contract. Of very many faults the first are given."""
@@ -65,7 +66,7 @@ class HowToRead:
 
 def import_data(
     workspace: Workspace,
-    files: Sequence[Path],
+    files: Sequence[Path | str],
     name: str,
     how: HowToRead = HowToRead(),
     progress: Progress | None = None,

@@ -5,12 +5,12 @@ from __future__ import annotations
 import io
 import itertools
 from collections.abc import Iterator
-from pathlib import Path
 
 from fettle.data.containers.opening import decode_row, physical_lines, take_sample
 from fettle.data.containers.protocol import BOM, QuarantineForm, RawRow, RefusedRow, Sample, refuse
 from fettle.data.containers.quoting import DelimitedRecord, records, split_cells, unsound_quotes
 from fettle.data.records import BadRecord
+from fettle.data.streams.source import File
 from fettle.errors import RequestError
 
 DELIMITERS = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "bars"}
@@ -41,22 +41,21 @@ class Delimited:
         names = ", ".join(header[:8]) + (", ..." if len(header) > 8 else "")
         return f"{kind} {'and' if ' with ' in kind else 'with'} a header ({names})"
 
-    def read(self, path: Path) -> Iterator[RawRow | RefusedRow]:
+    def read(self, path: File) -> Iterator[RawRow | RefusedRow]:
         delimiter, _ = _sniff(take_sample(path))
         found = records(physical_lines(path), delimiter)
         columns = _columns(path, next(found, None), delimiter)
         for record in found:
             try:
-                if not record.is_sound:
-                    raise unsound_quotes()
-                cells = split_cells(decode_row(record.raw), delimiter)
-                _check_count(cells, columns, delimiter)
+                cells = record.cells or _cells_of(record, delimiter)
+                if len(cells) != len(columns):
+                    raise _wrong_count(cells, columns, delimiter)
             except BadRecord as bad:
                 yield refuse(path, record.line, record.raw, bad)
             else:
                 yield RawRow(record.line, dict(zip(columns, cells, strict=True)), record.raw)
 
-    def quarantine_form(self, path: Path) -> QuarantineForm:
+    def quarantine_form(self, path: File) -> QuarantineForm:
         delimiter, _ = _sniff(take_sample(path))
         header = next(records(physical_lines(path), delimiter))
         return QuarantineForm(".tsv" if delimiter == "\t" else ".csv", header.raw + b"\n")
@@ -80,13 +79,11 @@ def name_columns(header: list[str], where: str) -> list[str]:
     return names
 
 
-def _columns(path: Path, header: DelimitedRecord | None, delimiter: str) -> list[str]:
+def _columns(path: File, header: DelimitedRecord | None, delimiter: str) -> list[str]:
     if header is None:
         raise RequestError("the file is empty", where=str(path), expected="a header and rows")
     try:
-        if not header.is_sound:
-            raise unsound_quotes()
-        return name_columns(split_cells(decode_row(header.raw), delimiter), f"{path}:{header.line}")
+        return name_columns(_cells_of(header, delimiter), f"{path}:{header.line}")
     except BadRecord as bad:
         raise RequestError(
             f"the header cannot be read: {bad.problem}",
@@ -96,11 +93,15 @@ def _columns(path: Path, header: DelimitedRecord | None, delimiter: str) -> list
         ) from bad
 
 
-def _check_count(cells: list[str], columns: list[str], delimiter: str) -> None:
-    if len(cells) == len(columns):
-        return
+def _cells_of(record: DelimitedRecord, delimiter: str) -> list[str]:
+    if not record.is_sound:
+        raise unsound_quotes()
+    return split_cells(decode_row(record.raw), delimiter)
+
+
+def _wrong_count(cells: list[str], columns: list[str], delimiter: str) -> BadRecord:
     one = {",": "a comma", "\t": "a tab", ";": "a semicolon", "|": "a bar"}[delimiter]
-    raise BadRecord(
+    return BadRecord(
         f"{len(cells)} cells under a header of {len(columns)}",
         expected=f"{len(columns)} cells: {', '.join(columns[:8])}",
         attempt=f"put a cell that holds {one} in double quotes"
@@ -118,7 +119,7 @@ def _sampled(sample: Sample, delimiter: str) -> list[DelimitedRecord]:
 
 def _cells(record: DelimitedRecord, delimiter: str) -> list[str] | None:
     try:
-        return split_cells(decode_row(record.raw), delimiter) if record.is_sound else None
+        return _cells_of(record, delimiter)
     except BadRecord:
         return None
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
 from fettle.data.containers.opening import decode_row, physical_lines
 from fettle.data.containers.protocol import QuarantineForm, RawRow, RefusedRow, Sample, refuse
 from fettle.data.records import BadRecord
+from fettle.data.streams.source import File
 
 PREFIX = "__label__"
 MAX_LABELS = 200
@@ -45,7 +45,7 @@ class LabelLines:
             return None
         return f"lines that begin with one of {len(labels)} labels"
 
-    def read(self, path: Path) -> Iterator[RawRow | RefusedRow]:
+    def read(self, path: File) -> Iterator[RawRow | RefusedRow]:
         prefix = PREFIX.encode()
         for number, line in physical_lines(path):
             stripped = line.strip()
@@ -58,7 +58,7 @@ class LabelLines:
             except BadRecord as bad:
                 yield refuse(path, number, raw, bad)
 
-    def quarantine_form(self, path: Path) -> QuarantineForm:
+    def quarantine_form(self, path: File) -> QuarantineForm:
         return QuarantineForm(".txt")
 
 

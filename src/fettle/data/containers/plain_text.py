@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 from fettle.data.containers.opening import MAX_ROW_BYTES, decode_row, physical_lines
 from fettle.data.containers.protocol import QuarantineForm, RawRow, RefusedRow, Sample, refuse
 from fettle.data.records import BadRecord
+from fettle.data.streams.source import File
 
-_STRUCTURED_SUFFIXES = (".csv", ".tsv", ".tab", ".json", ".jsonl", ".ndjson", ".xlsx")
+_STRUCTURED_SUFFIXES = (
+    *(".csv", ".tsv", ".tab", ".json", ".jsonl", ".ndjson", ".xlsx", ".parquet", ".arrow", ".feather", ".xml"),
+    *(".conll", ".iob", ".iob2", ".bio", ".bioes"),
+)
 
 
 class PlainTextFile:
@@ -23,7 +26,7 @@ class PlainTextFile:
             return None
         return "plain text, every block between blank lines a document"
 
-    def read(self, path: Path) -> Iterator[RawRow | RefusedRow]:
+    def read(self, path: File) -> Iterator[RawRow | RefusedRow]:
         block: list[bytes] = []
         start, size_bytes = 0, 0
         for number, line in physical_lines(path):
@@ -41,7 +44,7 @@ class PlainTextFile:
         if block:
             yield _document(path, start, b"".join(block))
 
-    def quarantine_form(self, path: Path) -> QuarantineForm:
+    def quarantine_form(self, path: File) -> QuarantineForm:
         return QuarantineForm(".txt", separator=b"\n\n")
 
 
@@ -56,11 +59,11 @@ class WholeTextFile(PlainTextFile):
             return None
         return "plain text, the whole file a document"
 
-    def quarantine_form(self, path: Path) -> QuarantineForm:
+    def quarantine_form(self, path: File) -> QuarantineForm:
         return QuarantineForm(".txt")
 
 
-def _document(path: Path, line: int, block: bytes) -> RawRow | RefusedRow:
+def _document(path: File, line: int, block: bytes) -> RawRow | RefusedRow:
     raw = block[: MAX_ROW_BYTES + 1].rstrip(b"\r\n")
     try:
         return RawRow(line, {"text": decode_row(raw)}, raw)

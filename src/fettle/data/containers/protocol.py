@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
 import msgspec
 
 from fettle.data.records import BadRecord
+from fettle.data.streams.packed import suffix_inside
+from fettle.data.streams.source import File
 from fettle.errors import Fault
 
 BOM = b"\xef\xbb\xbf"
@@ -36,9 +37,12 @@ class RefusedRow(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """The beginning of a file, by which it is recognised. `is_whole`: there is nothing after `head`."""
+    """The beginning of a file, by which it is recognised. `size_bytes` is more than the head where more follows.
 
-    path: Path
+    Trap: what a disk says of a size holds for no packed file and for none that grows; hence "more", not how much.
+    """
+
+    path: File
     head: bytes
     size_bytes: int
 
@@ -49,12 +53,13 @@ class Sample:
 
     @property
     def suffix(self) -> str:
-        """The extension in small letters, dot included; evidence that breaks ties and no more."""
-        return self.path.suffix.lower()
+        """The extension in small letters, that of the packing left out; evidence that breaks ties and no more."""
+        return suffix_inside(self.path)
 
     def lines(self) -> list[bytes]:
         """The lines of the head that are no blanks, each whole: a line that the head cuts off is left out.
 
+        >>> from pathlib import Path
         >>> Sample(Path("a.txt"), b"one\\r\\n\\ntwo\\nthr", 99).lines()
         [b'one', b'two']
         """
@@ -82,18 +87,19 @@ class Container(Protocol):
         """The evidence, in words, that a file is of this form; None where it is not."""
         ...
 
-    def read(self, path: Path) -> Iterator[RawRow | RefusedRow]:
+    def read(self, path: File) -> Iterator[RawRow | RefusedRow]:
         """The rows in order. A bad row is a `RefusedRow` and the next is read; only a bad file raises."""
         ...
 
-    def quarantine_form(self, path: Path) -> QuarantineForm:
+    def quarantine_form(self, path: File) -> QuarantineForm:
         """The form in which rows of this file can be read again after they are mended."""
         ...
 
 
-def refuse(path: Path, line: int, raw: bytes, why: BadRecord) -> RefusedRow:
+def refuse(path: File, line: int, raw: bytes, why: BadRecord) -> RefusedRow:
     """Turn what is wrong with a row into the fault of its line.
 
+    >>> from pathlib import Path
     >>> print(refuse(Path("a.csv"), 3, b"", BadRecord("it is empty")).fault)
     a.csv:3: it is empty
     """

@@ -1,11 +1,12 @@
 """Quotes in delimited text: where a record ends, what its cells are, how cells are written. RFC 4180, and strict.
 
 A quote opens only at the start of a cell and closes only before a delimiter or the end; a quote elsewhere is a
-character like any other. All work is linear, whatever the quotes.
+character like any other. All work is linear, whatever the quotes. The csv module reads what it reads alike, faster.
 """
 
 from __future__ import annotations
 
+import csv
 import enum
 import re
 from collections import deque
@@ -26,11 +27,47 @@ class _Quotes(enum.Enum):
 
 
 class DelimitedRecord(NamedTuple):
-    """One record: the line it starts at, its bytes without the last line end, and whether its quotes are sound."""
+    """One record: the line it starts at, its bytes without the last line end, and whether its quotes are sound.
+
+    `cells` are there where they were found on the way. Law: they are what `split_cells` finds.
+    """
 
     line: int
     raw: bytes
     is_sound: bool
+    cells: list[str] | None = None
+
+
+class LineReader:
+    """Cells of one line with quotes, by the csv module: no more than it reads as strictly as `split_cells` does.
+
+    >>> LineReader(",").cells(b'a,"b, ""c"" d",'), LineReader(",").cells(b'a,"b" c')
+    (['a', 'b, "c" d', ''], None)
+    """
+
+    def __init__(self, delimiter: str) -> None:
+        self._waiting: str | None = None
+        self._reader = csv.reader(self, delimiter=delimiter, strict=True)
+
+    def __iter__(self) -> LineReader:
+        return self
+
+    def __next__(self) -> str:
+        line, self._waiting = self._waiting, None
+        if line is None:
+            raise StopIteration
+        return line
+
+    def cells(self, line: bytes) -> list[str] | None:
+        """The cells of a line without its end; None where the strict reader has to say what they are."""
+        if b"\0" in line or b"\r" in line or b"\n" in line or len(line) > MAX_ROW_BYTES:
+            return None
+        try:
+            self._waiting = line.decode()
+            return next(self._reader)
+        except (csv.Error, UnicodeDecodeError, StopIteration):
+            self._waiting = None
+            return None
 
 
 def records(lines: Iterable[tuple[int, bytes]], delimiter: str) -> Iterator[DelimitedRecord]:
@@ -45,11 +82,17 @@ def records(lines: Iterable[tuple[int, bytes]], delimiter: str) -> Iterator[Deli
     source = iter(lines)
     given_back: deque[tuple[int, bytes]] = deque()
     mark = delimiter.encode()
+    reader = LineReader(delimiter)
     while (item := given_back.popleft() if given_back else next(source, None)) is not None:
         number, line = item
         if b'"' not in line:
             if line.strip(b" \r\n"):
                 yield DelimitedRecord(number, line.rstrip(b"\r\n"), True)
+            continue
+        stripped = line.rstrip(b"\r\n")
+        cells = reader.cells(stripped)
+        if cells is not None:
+            yield DelimitedRecord(number, stripped, True, cells)
             continue
         pieces = [item]
         size_bytes = len(line)

@@ -11,15 +11,16 @@ import warnings
 import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
-from pathlib import Path
 
 import openpyxl
 
 from fettle.data.containers.delimited import name_columns
-from fettle.data.containers.opening import ZIP_MAGIC, decode_row
+from fettle.data.containers.opening import decode_row
 from fettle.data.containers.protocol import QuarantineForm, RawRow, RefusedRow, Sample, refuse
 from fettle.data.containers.quoting import join_cells
 from fettle.data.records import BadRecord
+from fettle.data.streams.archives import ZIP_MAGIC, open_seekable
+from fettle.data.streams.source import File
 from fettle.errors import RequestError
 
 MAX_UNPACKED_BYTES = 2_000_000_000
@@ -37,9 +38,11 @@ class Spreadsheet:
         with _rows(sample.path) as rows:
             header = next(rows, None)
         names = [] if header is None else name_columns(header[1], f"{sample.path}:{header[0]}")
-        return f"a workbook whose first sheet has a header ({', '.join(names[:8])}{', ...' if len(names) > 8 else ''})"
+        said = f"a workbook whose first sheet has a header ({', '.join(names[:8])}{', ...' if len(names) > 8 else ''})"
+        others = _other_sheets(sample.path)
+        return said + (f"; not read: {', '.join(others[:5])}{', ...' if len(others) > 5 else ''}" if others else "")
 
-    def read(self, path: Path) -> Iterator[RawRow | RefusedRow]:
+    def read(self, path: File) -> Iterator[RawRow | RefusedRow]:
         with _rows(path) as rows:
             first = next(rows, None)
             if first is None:
@@ -55,7 +58,7 @@ class Spreadsheet:
                     values = cells[: len(columns)] + [""] * (len(columns) - len(cells))
                     yield RawRow(line, dict(zip(columns, values, strict=True)), raw)
 
-    def quarantine_form(self, path: Path) -> QuarantineForm:
+    def quarantine_form(self, path: File) -> QuarantineForm:
         """Refused rows are written as CSV, which people mend more easily than a workbook made by a program."""
         with _rows(path) as rows:
             header = next(rows, (0, []))[1]
@@ -63,10 +66,9 @@ class Spreadsheet:
 
 
 @contextmanager
-def _rows(path: Path) -> Iterator[Iterator[tuple[int, list[str]]]]:
-    """The rows of the first sheet that hold anything, with their numbers; the workbook is closed at the end."""
-    try:
-        with zipfile.ZipFile(path) as archive:
+def _workbook(path: File) -> Iterator[openpyxl.Workbook]:
+    with open_seekable(path) as stream:
+        with zipfile.ZipFile(stream) as archive:
             size_bytes = sum(member.file_size for member in archive.infolist())
         if size_bytes > MAX_UNPACKED_BYTES:
             raise RequestError(
@@ -78,9 +80,17 @@ def _rows(path: Path) -> Iterator[Iterator[tuple[int, list[str]]]]:
         with warnings.catch_warnings():
             # openpyxl warns of features that it does not write back, and nothing is written here.
             warnings.simplefilter("ignore")
-            workbook = openpyxl.load_workbook(path, read_only=True, data_only=True, keep_links=False)
+            workbook = openpyxl.load_workbook(stream, read_only=True, data_only=True, keep_links=False)
             with closing(workbook):
-                yield _numbered(workbook.worksheets[0]) if workbook.worksheets else iter(())
+                yield workbook
+
+
+@contextmanager
+def _rows(path: File) -> Iterator[Iterator[tuple[int, list[str]]]]:
+    """The rows of the first sheet that hold anything, with their numbers; the workbook is closed at the end."""
+    try:
+        with _workbook(path) as workbook:
+            yield _numbered(workbook.worksheets[0]) if workbook.worksheets else iter(())
     except RequestError:
         raise
     except Exception as error:
@@ -88,6 +98,11 @@ def _rows(path: Path) -> Iterator[Iterator[tuple[int, list[str]]]]:
         raise RequestError(
             "the workbook cannot be read", where=str(path), expected="a whole .xlsx file", attempt="save it as CSV"
         ) from error
+
+
+def _other_sheets(path: File) -> list[str]:
+    with _workbook(path) as workbook:
+        return [str(name) for name in workbook.sheetnames[1:]]
 
 
 def _numbered(sheet: object) -> Iterator[tuple[int, list[str]]]:

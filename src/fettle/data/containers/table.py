@@ -9,12 +9,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from fettle.data.containers.columnar import Columnar
 from fettle.data.containers.delimited import SUFFIXES, Delimited
 from fettle.data.containers.json_lines import JsonLines
 from fettle.data.containers.label_lines import LabelLines
 from fettle.data.containers.plain_text import PlainTextFile, WholeTextFile
 from fettle.data.containers.protocol import Container, Sample
 from fettle.data.containers.spreadsheet import Spreadsheet
+from fettle.data.documents.conll import Conll
+from fettle.data.documents.html import Html
+from fettle.data.documents.markdown import SUFFIXES as MARKDOWN_SUFFIXES
+from fettle.data.documents.markdown import Markdown
+from fettle.data.documents.xml import Xml
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +34,12 @@ class Entry:
 
 CONTAINERS: dict[str, Entry] = {
     "spreadsheet": Entry(Spreadsheet, is_conclusive=True),
+    "columnar": Entry(Columnar, is_conclusive=True),
     "json_lines": Entry(JsonLines, is_conclusive=True),
+    "html": Entry(Html, is_conclusive=True),
+    "xml": Entry(Xml, is_conclusive=True),
+    "conll": Entry(Conll, is_conclusive=True),
+    "markdown": Entry(Markdown, settling_suffixes=MARKDOWN_SUFFIXES),
     "delimited": Entry(Delimited, settling_suffixes=SUFFIXES),
     "label_lines": Entry(LabelLines),
     "plain_text": Entry(PlainTextFile),
@@ -44,9 +55,10 @@ def candidates(sample: Sample, is_whole: bool = False) -> list[tuple[Container, 
     ['json_lines']
     """
     found: list[tuple[Container, str]] = []
-    whole = WholeTextFile()
-    if is_whole and (evidence := whole.recognise(sample)) is not None:
-        return [(whole, evidence)]
+    wholes: tuple[Container, ...] = (Html(is_whole=True), WholeTextFile()) if is_whole else ()
+    for whole in wholes:
+        if (evidence := whole.recognise(sample)) is not None:
+            return [(whole, evidence)]
     for entry in CONTAINERS.values():
         container = entry.factory()
         evidence = container.recognise(sample)

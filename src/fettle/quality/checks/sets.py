@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from fettle.data.records import Conversation, Row, answer_text, input_text
+from fettle.data.records import Conversation, Row, answer_text, input_text, named_texts
 from fettle.quality.finding import VERSION_WORD, Finding, Given
 from fettle.quality.forms import Deviation, by_form, deviations
 from fettle.quality.outliers import strangeness, telling_terms
@@ -60,9 +60,8 @@ def strange_rows(rows: Sequence[Row], given: Given) -> Iterator[Finding]:
 
 def _said(row: Row) -> str:
     """What people wrote in a row, instructions that many rows share aside; a label is no text."""
-    if isinstance(row.record, Conversation):
-        return "\n".join(turn.content for turn in row.record.messages if turn.role != "system")
-    return row.record.text
+    named = named_texts(row.record)
+    return "\n".join(each.text for each in named if each.name != "label" and not each.name.endswith("(system)"))
 
 
 def low_diversity(rows: Sequence[Row], given: Given) -> Iterator[Finding]:

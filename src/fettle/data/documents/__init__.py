@@ -1,0 +1,1 @@
+"""Containers of documents and of annotated sentences: CoNLL, Markdown, HTML, XML."""
