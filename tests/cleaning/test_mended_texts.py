@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from cleaning_kit import DETECTORS, GIVEN, find_personal, row_lists, tagged, texts
+from cleaning_kit import DETECTORS, GIVEN, find_personal, redact, row_lists, tagged, texts
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -65,8 +65,8 @@ def test_redacted_spans_stay_and_nothing_private_is_left(how, record):
         return
     assert not find_personal(after.text)
     cut = [(each.start, each.end) for each in find_personal(record.text)]
-    if how == "drop":  # what stands together after a cut may be private in its turn
-        return
+    if how == "drop" or find_personal(redact(record.text, find_personal(record.text), how, "")):
+        return  # what stands together after the first round was private in its turn
     assert len(after.spans) == len(record.spans)
     for old, new in zip(record.spans, after.spans, strict=True):
         touched = [(start, end) for start, end in cut if start < old.end and old.start < end]

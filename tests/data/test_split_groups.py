@@ -1,6 +1,7 @@
 """Splits by group, by label, by time and into folds: nobody straddles, and the order of the rows moves nobody."""
 
 import math
+import random
 from collections import Counter, defaultdict
 from itertools import pairwise
 
@@ -151,6 +152,18 @@ def test_stratified_shares_hold_over_all_labels_too():
         "validation": 38,
         "test": 39,
     }
+
+
+@pytest.mark.parametrize(("num_labels", "size", "most_off"), [(3, 7, 4), (20, 4, 4), (77, 3, 4)])
+def test_labels_that_stand_together_in_groups_are_shared_out_too(num_labels, size, most_off):
+    drawn = random.Random(0)
+    rows = [row(f"q{n}", f"label {drawn.randrange(num_labels)}", who=n // size) for n in range(4_000)]
+    found = split(rows, SplitSettings(Shares(0.7, 0.15, 0.15), group_by="who", stratify=True)).rows
+    counts = Counter((each.record.label, each.part) for each in found)
+    for label, total in Counter(each.record.label for each in rows).items():
+        assert counts[label, "train"] >= 1
+        for part, share in zip(PARTS, (0.7, 0.15, 0.15), strict=True):
+            assert abs(counts[label, part] - share * total) <= most_off
 
 
 def test_a_label_of_one_row_trains():

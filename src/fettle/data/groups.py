@@ -16,6 +16,9 @@ from dataclasses import dataclass, field
 from fettle.data.records import JudgedAnswer, LabelledText, MultiLabelledText, Row
 from fettle.errors import RequestError, UnknownName, near_misses
 
+_MOST_ROUNDS = 10
+_LEAST_GAIN = 1e-9
+
 
 @dataclass(frozen=True, slots=True)
 class Group:
@@ -134,15 +137,12 @@ def share_out(
     """
     totals = Counter(labels)
     tallies = {label: _tally(num, shares, least_first) for label, num in totals.items()}
-    overall = _Tally([0.0] * len(shares), [0] * len(shares), 0, [0] * len(shares))
+    on_side = [0] * len(shares)
     sides = list(held)
     for group, side in zip(groups, held, strict=True):
         if side is not None:
             _place(group, side, labels, tallies)
-            overall.held[side] += len(group.places)
-            overall.wanted = [
-                want + share * len(group.places) for want, share in zip(overall.wanted, shares, strict=True)
-            ]
+            on_side[side] += len(group.places)
     rarest = {
         place: min({labels[p] for p in group.places}, key=lambda label: (totals[label], label))
         for place, group in enumerate(groups)
@@ -153,15 +153,19 @@ def share_out(
     )
     for place in order:
         group, size = groups[place], len(groups[place].places)
-        overall.wanted = [want + share * size for want, share in zip(overall.wanted, shares, strict=True)]
         tally = tallies[rarest[place]]
-        lacks = [want - has for want, has in zip(overall.wanted, overall.held, strict=True)]
+        num_placed = sum(on_side) + size
+        lacks = [share * num_placed - num for share, num in zip(shares, on_side, strict=True)]
         num_of_label = sum(labels[p] == rarest[place] for p in group.places)
         side = max(tally.candidates(num_of_label), key=lambda side: (lacks[side], -side))
         sides[place] = side
-        overall.held[side] += size
+        on_side[side] += size
         _place(group, side, labels, tallies)
-    return [side for side in sides if side is not None]
+    shared = [side for side in sides if side is not None]
+    if any(len({labels[place] for place in groups[at].places}) > 1 for at in order):
+        order.sort(key=lambda at: groups[at].key)
+        _refine(_Refinement(groups, labels, tallies, least_first), shared, order)
+    return shared
 
 
 def folds(rows: Sequence[Row], num_folds: int, groups: Sequence[Group] | None = None) -> list[list[int]]:
@@ -192,6 +196,51 @@ def _tally(num: int, shares: Sequence[float], least_first: int) -> _Tally:
     if shares[0] > 0:
         least[0] = max(least[0], min(least_first, num))
     return _Tally(wanted, least, num, [0] * len(shares))
+
+
+@dataclass(frozen=True)
+class _Refinement:
+    """What it takes to tell whether a group would stand better on another side."""
+
+    groups: Sequence[Group]
+    labels: Sequence[str]
+    tallies: dict[str, _Tally]
+    least_first: int
+
+    def gain(self, in_group: Counter[str], old: int, new: int) -> float:
+        """By how much the squared distances from what is wanted shrink, each as a share of its label."""
+        gain = 0.0
+        for label, num in sorted(in_group.items()):
+            wanted, held = self.tallies[label].wanted, self.tallies[label].held
+            if old == 0 and held[0] - num < self.least_first:
+                return -1.0
+            over, under = held[old] - wanted[old], held[new] - wanted[new]
+            gain += 2 * num * (over - under - num) / sum(wanted)
+        return gain
+
+
+def _refine(given: _Refinement, sides: list[int], order: Sequence[int]) -> None:
+    """Move groups of several labels, one by one, to where they serve all their labels best, until none gains.
+
+    The first placing looks at the rarest label of a group alone. Each move shrinks one sum, so that there is an end;
+    a limit keeps it near.
+    """
+    in_groups = {at: Counter(given.labels[place] for place in given.groups[at].places) for at in order}
+    for _ in range(_MOST_ROUNDS):
+        num_moved = 0
+        for at in order:
+            tally = given.tallies[next(iter(in_groups[at]))]
+            others = [side for side, want in enumerate(tally.wanted) if want > 0 and side != sides[at]]
+            gains = {side: given.gain(in_groups[at], sides[at], side) for side in others}
+            best = max(others, key=lambda side: (gains[side], -side), default=sides[at])
+            if gains.get(best, 0.0) > _LEAST_GAIN:
+                for label, num in in_groups[at].items():
+                    given.tallies[label].held[sides[at]] -= num
+                    given.tallies[label].held[best] += num
+                sides[at] = best
+                num_moved += 1
+        if not num_moved:
+            return
 
 
 def _place(group: Group, side: int, labels: Sequence[str], tallies: dict[str, _Tally]) -> None:
