@@ -35,13 +35,13 @@ def shingles(text: str) -> set[str]:
 
 def fettle(rows: list[str], held: list[str]) -> Run:
     """All pairs among the rows, exact and near."""
-    similar = import_module("fettle.quality.similar")
+    similar = import_module("fettle.quality.alike.similar")
     return lambda: [(left, right) for left, right, _ in similar.similar_pairs(rows, THRESHOLD)]
 
 
 def fettle_leaks(rows: list[str], held: list[str]) -> Run:
     """Pairs of a row and a held-out row."""
-    similar = import_module("fettle.quality.similar")
+    similar = import_module("fettle.quality.alike.similar")
     return lambda: [(left, right) for left, right, _ in similar.similar_across(rows, held, THRESHOLD)]
 
 

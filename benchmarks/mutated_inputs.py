@@ -30,9 +30,9 @@ import openpyxl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fettle.data.importing import Reading
-from fettle.data.quarantine import Quarantine, Refusal
-from fettle.data.sources import find_files
+from fettle.data.intake.importing import Reading
+from fettle.data.intake.quarantine import Quarantine, Refusal
+from fettle.data.intake.sources import find_files
 from fettle.errors import FettleError
 
 SLOW_SECONDS = 10.0

@@ -12,7 +12,7 @@ from fettle.app.running import RunResult
 from fettle.app.using import Model
 from fettle.app.workshop import importing, splitting
 from fettle.app.workshop.importing import ImportResult
-from fettle.data.split import Shares, SplitSettings
+from fettle.data.splits.split import Shares, SplitSettings
 from fettle.evaluation.report import Report
 from fettle.storage.catalogue import StoredVersion
 from fettle.storage.workspace import open_workspace

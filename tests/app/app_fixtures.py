@@ -15,7 +15,7 @@ from fettle.app.planning import resolve_plan
 from fettle.app.running import RunResult, start_run
 from fettle.app.workshop.importing import HowToRead, import_data
 from fettle.app.workshop.splitting import split_data
-from fettle.data.split import Shares, SplitSettings
+from fettle.data.splits.split import Shares, SplitSettings
 from fettle.storage.workspace import Workspace, open_workspace
 
 

@@ -11,7 +11,7 @@ from fettle.app.workshop.lineage import ancestry, compare_versions, remove_unnee
 from fettle.app.workshop.splitting import split_data
 from fettle.app.workshop.versions import Operation, find_version, keep_version, load_rows
 from fettle.data.changes import RowChange
-from fettle.data.split import Shares, SplitSettings
+from fettle.data.splits.split import Shares, SplitSettings
 from fettle.errors import DamagedFile, RequestError
 from fettle.storage.workspace import open_workspace
 

@@ -11,7 +11,7 @@ from fettle.cleaning.detectors import Detectors
 from fettle.cleaning.operations.deduplicate import normalise
 from fettle.cleaning.steps import make_operations, parse_steps, read_words
 from fettle.cleaning.where import spoken_text
-from fettle.data.groups import label_of
+from fettle.data.splits.groups import label_of
 from fettle.data.records import Conversation, JudgedAnswer, LabelledText, Message, PlainText, Row
 from fettle.errors import RequestError
 from fettle.quality.finding import Finding, Given

@@ -6,11 +6,11 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from fettle.data.importing import Reading
-from fettle.data.quarantine import Quarantine, Refusal
-from fettle.data.recognise import Recognised
+from fettle.data.intake.importing import Reading
+from fettle.data.intake.quarantine import Quarantine, Refusal
+from fettle.data.intake.recognise import Recognised
 from fettle.data.records import Row
-from fettle.data.repeats import RepeatCounter
+from fettle.data.intake.repeats import RepeatCounter
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from fettle.data.containers import opening
 from fettle.data.containers.json_lines import JsonLines
 from fettle.data.containers.opening import line_blocks, take_sample
 from fettle.data.records import LabelledText
-from fettle.data.sources import find_files
+from fettle.data.intake.sources import find_files
 from fettle.errors import FettleError, MissingFile, RequestError
 
 GOOD = b'{"text": "good", "label": "x"}'

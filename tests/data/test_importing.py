@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from import_kit import import_files
 
-from fettle.data.quarantine import FAULTS_FILE
+from fettle.data.intake.quarantine import FAULTS_FILE
 from fettle.data.records import Conversation, LabelledText, PlainText
 from fettle.errors import MissingFile, RequestError
 

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fettle.data.columns import words_for
+from fettle.data.intake.columns import words_for
 from fettle.data.containers.table import CONTAINERS
 from fettle.data.dialects.table import dialects
-from fettle.data.paths import parse_path
-from fettle.data.recognise import recognise
+from fettle.data.intake.paths import parse_path
+from fettle.data.intake.recognise import recognise
 from fettle.data.records import BadRecord
 from fettle.errors import RequestError
 
@@ -152,7 +152,7 @@ def test_a_header_alone_and_rows_that_cannot_be_read(tmp_path):
 
 
 def test_the_first_rows_are_said_to_be_the_first(tmp_path, monkeypatch):
-    monkeypatch.setattr("fettle.data.recognise.SAMPLE_ROWS", 10)
+    monkeypatch.setattr("fettle.data.intake.recognise.SAMPLE_ROWS", 10)
     assert "in the first 10 rows" in recognise(csv(tmp_path, "text,label\n" + "a,x\n" * 11), {}).why
     assert "in 10 rows" in recognise(csv(tmp_path, "text,label\n" + "a,x\n" * 10), {}).why
 

@@ -15,7 +15,7 @@ import pytest
 from import_kit import import_files
 
 from fettle.data.containers.plain_text import WholeTextFile
-from fettle.data.sources import SUFFIXES, find_files
+from fettle.data.intake.sources import SUFFIXES, find_files
 from fettle.errors import MissingFile, RequestError
 
 

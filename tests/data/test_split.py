@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fettle.data.records import LabelledText, Row
-from fettle.data.split import PARTS, Shares, carve_validation, part_of, shared_inputs, split_rows
+from fettle.data.splits.split import PARTS, Shares, carve_validation, part_of, shared_inputs, split_rows
 from fettle.errors import RequestError
 
 

@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from fettle.data.records import Conversation, LabelledText, Message, PlainText, Row
-from fettle.data.split import PARTS
+from fettle.data.splits.split import PARTS
 from fettle.data.versions import (
     VersionName,
     Written,

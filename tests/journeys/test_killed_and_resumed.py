@@ -21,7 +21,7 @@ from fettle.app.planning import resolve_plan
 from fettle.app.running import start_run
 from fettle.app.workshop.importing import import_data
 from fettle.app.workshop.splitting import split_data
-from fettle.data.split import Shares, SplitSettings
+from fettle.data.splits.split import Shares, SplitSettings
 from fettle.storage.blobs import sha256_of_file
 from fettle.storage.workspace import Workspace, open_workspace
 

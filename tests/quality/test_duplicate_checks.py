@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from fettle.data.records import Conversation, LabelledText, Message, PlainText, Row
-from fettle.data.split import Shares, shared_inputs, split_rows
+from fettle.data.splits.split import Shares, shared_inputs, split_rows
 from fettle.quality.checks import duplicates
 from fettle.quality.checks.duplicates import (
     exact_duplicates,

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from personal_kit import FRAMES, NATIONAL, Plant, plants
 
 from fettle.quality.found import Found, settled
-from fettle.quality.personal import PERSONAL_KINDS, SECRET, find_personal, redact, redact_all
+from fettle.quality.sensitive.personal import PERSONAL_KINDS, SECRET, find_personal, redact, redact_all
 from fettle.quality.sensitive.standins import Standins
 
 ALL_KINDS = (*PERSONAL_KINDS, SECRET)

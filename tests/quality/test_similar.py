@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from fettle.data.records import PlainText, Row
 from fettle.errors import RequestError
 from fettle.quality import similar
-from fettle.quality.candidates import CROWD, bands_for
-from fettle.quality.shingles import blocks, jaccard, normalise, shingles
-from fettle.quality.similar import Pairs, clusters, semantic_across, semantic_pairs, similar_across, similar_pairs
+from fettle.quality.alike.candidates import CROWD, bands_for
+from fettle.quality.alike.shingles import blocks, jaccard, normalise, shingles
+from fettle.quality.alike.similar import Pairs, clusters, semantic_across, semantic_pairs, similar_across, similar_pairs
 
 WORDS = tuple("".join(random.Random(seed).choices("abcdefghijklmnop", k=2 + seed % 7)) for seed in range(300))
 
@@ -233,8 +233,8 @@ def test_sets_made_block_by_block_are_the_same_sets(monkeypatch):
     left, right = np.triu_indices(len(texts), 1)
     groups = [place % 2 for place in range(len(texts))]
     once = jaccard(texts, left, right, groups)
-    monkeypatch.setattr("fettle.quality.shingles._KEPT_ELEMENTS", 0)
-    monkeypatch.setattr("fettle.quality.shingles._BLOCK_ELEMENTS", 3_000)
+    monkeypatch.setattr("fettle.quality.alike.shingles._KEPT_ELEMENTS", 0)
+    monkeypatch.setattr("fettle.quality.alike.shingles._BLOCK_ELEMENTS", 3_000)
     assert jaccard(texts, left, right, groups).tolist() == once.tolist() and once.any()
 
 
@@ -257,8 +257,8 @@ def test_planted_near_duplicates_are_found_within_a_crowd():
 
 def test_candidates_beyond_the_limit_keep_the_closest(monkeypatch):
     """Where memory sets the limit, each text still has a link to what is most like it."""
-    monkeypatch.setattr("fettle.quality.candidates.CANDIDATES_PER_TEXT", 2)
-    monkeypatch.setattr("fettle.quality.candidates._LEAST_KEPT", 64)
+    monkeypatch.setattr("fettle.quality.alike.candidates.CANDIDATES_PER_TEXT", 2)
+    monkeypatch.setattr("fettle.quality.alike.candidates._LEAST_KEPT", 64)
     texts = [f"{word} the template of them all, nothing else matters here and now" for word in WORDS[:150]]
     texts += [f"{text}!" for text in texts]
     found = {(left, right) for left, right, _ in similar_pairs(texts)}

@@ -18,7 +18,7 @@ from fettle.app.workshop.importing import HowToRead, ImportResult, import_data
 from fettle.app.workshop.splitting import split_data
 from fettle.app.workshop.versions import load_rows
 from fettle.data.records import Conversation
-from fettle.data.split import Shares, SplitSettings
+from fettle.data.splits.split import Shares, SplitSettings
 from fettle.evaluation.report import Report
 from fettle.storage.workspace import Workspace, open_workspace
 from fettle.training.hooks import Watcher

@@ -20,7 +20,7 @@ from fettle.app.preflight import Prepared
 from fettle.app.workshop.versions import load_rows
 from fettle.artifacts.bundle import REPORTS, Bundle, write_card
 from fettle.data.records import Row
-from fettle.data.split import shared_inputs
+from fettle.data.splits.split import shared_inputs
 from fettle.errors import RequestError
 from fettle.evaluation.metrics import accuracy_hits, bits_per_byte
 from fettle.evaluation.report import Outcome, Report, encode_report

@@ -18,7 +18,7 @@ from fettle.app.opening import BaseSource, locate_base, make_base
 from fettle.app.planning import PlanSettings
 from fettle.app.workshop.versions import load_rows
 from fettle.data.records import Row
-from fettle.data.split import carve_validation, shared_inputs
+from fettle.data.splits.split import carve_validation, shared_inputs
 from fettle.errors import RequestError, UnsoundPlan
 from fettle.evaluation.statistics import expected_half_width
 from fettle.models.attention import attention_of

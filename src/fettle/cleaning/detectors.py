@@ -16,10 +16,10 @@ import py3langid
 from fettle.errors import RequestError
 from fettle.quality.checking import check_by_kind
 from fettle.quality.finding import Check
-from fettle.quality.hidden import strip_hidden
-from fettle.quality.personal import find_personal, redact
+from fettle.quality.texts.hidden import strip_hidden
+from fettle.quality.sensitive.personal import find_personal, redact
 from fettle.quality.sensitive.standins import Standins
-from fettle.quality.similar import semantic_pairs, similar_pairs
+from fettle.quality.alike.similar import semantic_pairs, similar_pairs
 
 Pair = tuple[int, int, float]
 

@@ -35,7 +35,7 @@ from fettle.data.records import (
     input_text,
     texts_of,
 )
-from fettle.data.times import number_in
+from fettle.data.splits.times import number_in
 from fettle.errors import Fault, RequestError, near_misses
 
 Value: TypeAlias = str | float | tuple[str, ...]

@@ -17,7 +17,7 @@ from fettle.cli.workshop.checking import check_command, clean_command
 from fettle.cli.workshop.exporting import export_command
 from fettle.cli.workshop.lineage import diff_command, gc_command, log_command
 from fettle.data.records import input_text
-from fettle.data.split import Shares, SplitSettings
+from fettle.data.splits.split import Shares, SplitSettings
 from fettle.errors import RequestError
 from fettle.storage.workspace import open_workspace
 

@@ -16,7 +16,7 @@ import msgspec
 from openpyxl import Workbook
 from openpyxl.cell import WriteOnlyCell
 
-from fettle.data.columns import SYNONYMS
+from fettle.data.intake.columns import SYNONYMS
 from fettle.data.containers.opening import take_sample
 from fettle.data.containers.protocol import RawRow
 from fettle.data.containers.table import candidates

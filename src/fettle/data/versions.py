@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fettle.data.records import Record, Row
-from fettle.data.split import PARTS
+from fettle.data.splits.split import PARTS
 from fettle.errors import DamagedFile, RequestError, UnknownName, near_misses
 
 _SCHEMA = pa.schema(

@@ -8,7 +8,7 @@ from typing import Any
 
 from fettle.data.records import Row, answer_text, input_text
 from fettle.quality.finding import Finding
-from fettle.quality.personal import find_personal, redact
+from fettle.quality.sensitive.personal import find_personal, redact
 from fettle.reporting.data_report import Mark, ShownFinding, ShownRow
 
 _MOST_EXAMPLES = 50

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from fettle.app.workshop.versions import Operation, find_version, keep_version, stream_rows
 from fettle.data.records import Row, input_text
-from fettle.data.split import Split, SplitSettings, split
-from fettle.quality.similar import cluster_numbers, similar_pairs
+from fettle.data.splits.split import Split, SplitSettings, split
+from fettle.quality.alike.similar import cluster_numbers, similar_pairs
 from fettle.storage.catalogue import StoredVersion
 from fettle.storage.workspace import Workspace
 

@@ -21,7 +21,7 @@ from fettle.data.exports.form import USUAL, Content, ExportOptions, Form, Kind, 
 from fettle.data.exports.table import forms_for
 from fettle.data.exports.turns import numbered
 from fettle.data.records import BadRecord, Record, Row, ScoredText, TextPair
-from fettle.data.split import PARTS
+from fettle.data.splits.split import PARTS
 from fettle.errors import Fault, RequestError
 from fettle.storage.publish import publishing_file, publishing_folder, staging_folder
 

@@ -16,10 +16,10 @@ import msgspec
 import numpy as np
 
 from fettle.data.records import ROLES, Conversation, Row, answer_text, input_text
-from fettle.data.split import PARTS
+from fettle.data.splits.split import PARTS
 from fettle.quality.finding import VERSION_WORD, Embed, Finding, Given
-from fettle.quality.shingles import Groups, Ints, jaccard, normalise, offsets_of
-from fettle.quality.similar import (
+from fettle.quality.alike.shingles import Groups, Ints, jaccard, normalise, offsets_of
+from fettle.quality.alike.similar import (
     NEAR,
     Pairs,
     clusters,

@@ -9,7 +9,7 @@ from typing import Any
 
 from fettle.data.records import Row, named_texts
 from fettle.quality.found import Found
-from fettle.quality.personal import find_personal, redact
+from fettle.quality.sensitive.personal import find_personal, redact
 
 MOST_SPANS = 20
 """How many stretches a finding shows; its counts cover all of them."""

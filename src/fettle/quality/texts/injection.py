@@ -14,7 +14,7 @@ import unicodedata
 from collections.abc import Iterator
 
 from fettle.quality.found import Found, settled
-from fettle.quality.hidden import LOOKALIKES
+from fettle.quality.texts.hidden import LOOKALIKES
 from fettle.quality.texts.orders import ORDERS, STEMS
 
 _MARKERS = re.compile(

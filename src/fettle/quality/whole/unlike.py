@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import rankdata
 
-from fettle.quality.labels import out_of_fold
-from fettle.quality.vectors import dense_vectors, nearest, shortened, sparse_vectors
+from fettle.quality.whole.labels import out_of_fold
+from fettle.quality.whole.vectors import dense_vectors, nearest, shortened, sparse_vectors
 
 FEWEST_TEXTS = 20
 """A smaller sample says nothing of the rest of what a model will meet."""

@@ -16,8 +16,8 @@ import numpy.typing as npt
 from scipy import sparse
 
 from fettle.errors import RequestError
-from fettle.quality.candidates import candidates, sketch
-from fettle.quality.shingles import SHINGLE_CHARS, Floats, Groups, Ints, jaccard, normalise, offsets_of
+from fettle.quality.alike.candidates import candidates, sketch
+from fettle.quality.alike.shingles import SHINGLE_CHARS, Floats, Groups, Ints, jaccard, normalise, offsets_of
 
 NEAR = 0.8
 """The Jaccard from which texts count as near: of ten shingles in both, at most some two stand in one alone."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from fettle.data.dialects.protocol import Dialect
 from fettle.data.dialects.table import dialects
-from fettle.data.paths import MISSING, JsonPath
+from fettle.data.intake.paths import MISSING, JsonPath
 from fettle.errors import RequestError, near_misses
 
 DROPPED = "-"

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from scipy import sparse
 from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer
 
-from fettle.quality.vectors import nearest_mean, shortened
+from fettle.quality.whole.vectors import nearest_mean, shortened
 
 Doubles = npt.NDArray[np.float64]
 

@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from fettle.data.groups import Group
+from fettle.data.splits.groups import Group
 from fettle.data.records import Row
 from fettle.errors import Fault, RequestError, UnknownName, near_misses
 

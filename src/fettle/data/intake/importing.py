@@ -10,8 +10,8 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from fettle.data.containers.protocol import QuarantineForm, RawRow, RefusedRow
-from fettle.data.quarantine import Refusal
-from fettle.data.recognise import Recognised, recognise
+from fettle.data.intake.quarantine import Refusal
+from fettle.data.intake.recognise import Recognised, recognise
 from fettle.data.records import BadRecord, Row
 from fettle.data.streams.source import File, identity_of
 from fettle.errors import Fault, FettleError, RequestError

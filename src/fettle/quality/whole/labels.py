@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import minimize
 
-from fettle.quality.vectors import Floats
+from fettle.quality.whole.vectors import Floats
 
 Doubles = npt.NDArray[np.float64]
 Places = npt.NDArray[np.int64]

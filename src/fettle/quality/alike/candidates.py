@@ -15,7 +15,7 @@ from itertools import combinations
 import numpy as np
 import numpy.typing as npt
 
-from fettle.quality.shingles import NUM_THREADS, Groups, Ints, Words, blocks, mixed, offsets_of, windows
+from fettle.quality.alike.shingles import NUM_THREADS, Groups, Ints, Words, blocks, mixed, offsets_of, windows
 
 NUM_MINIMA = 120
 MOST_MISSED = 1e-4

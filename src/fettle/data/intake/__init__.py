@@ -1,0 +1,1 @@
+"""Files become rows: found, recognised, read; what is refused is set aside, what repeats is counted."""

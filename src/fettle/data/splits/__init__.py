@@ -1,0 +1,1 @@
+"""Rows get a part, in whole groups."""

@@ -1,0 +1,1 @@
+"""Which texts are alike: by their characters, or by vectors of their meaning."""
