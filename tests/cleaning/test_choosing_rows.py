@@ -11,8 +11,8 @@ from fettle.cleaning.detectors import Detectors
 from fettle.cleaning.operations.deduplicate import normalise
 from fettle.cleaning.steps import make_operations, parse_steps, read_words
 from fettle.cleaning.where import spoken_text
-from fettle.data.splits.groups import label_of
 from fettle.data.records import Conversation, JudgedAnswer, LabelledText, Message, PlainText, Row
+from fettle.data.splits.groups import label_of
 from fettle.errors import RequestError
 from fettle.quality.finding import Finding, Given
 
@@ -228,9 +228,3 @@ def test_a_finding_that_names_what_goes_is_followed():
     assert run(rows, "drop=leak", detectors).origins == (0, 2)
     training = '[[steps]]\noperation = "drop"\nkind = "leak"\nwhich = "training"'
     assert run(rows, training, detectors).origins == (0,)
-
-
-def test_the_stripper_that_is_handed_in_goes_first():
-    detectors = Detectors(strip_hidden=lambda text: text.replace("x", ""))
-    assert run([row("axb\u200b")], "strip=hidden", detectors).rows[0].record.text == "ab\u200b"
-    assert run([row("axb\u200b")], "strip=emoji", detectors).rows[0].record.text == "axb\u200b"

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from fettle.cleaning.operations.table import OPERATIONS
 from fettle.cleaning.steps import clean, make_operations, parse_steps, read_words
-from fettle.data.splits.groups import label_of
 from fettle.data.records import LabelledText, Row
+from fettle.data.splits.groups import label_of
 from fettle.quality.finding import Given
 
 WORDS = [

@@ -9,8 +9,8 @@ from pathlib import Path
 from fettle.data.intake.importing import Reading
 from fettle.data.intake.quarantine import Quarantine, Refusal
 from fettle.data.intake.recognise import Recognised
-from fettle.data.records import Row
 from fettle.data.intake.repeats import RepeatCounter
+from fettle.data.records import Row
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,8 @@ from import_kit import Imported, import_files
 from fettle.data.containers import opening
 from fettle.data.containers.json_lines import JsonLines
 from fettle.data.containers.opening import line_blocks, take_sample
-from fettle.data.records import LabelledText
 from fettle.data.intake.sources import find_files
+from fettle.data.records import LabelledText
 from fettle.errors import FettleError, MissingFile, RequestError
 
 GOOD = b'{"text": "good", "label": "x"}'

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fettle.data.intake.columns import words_for
 from fettle.data.containers.table import CONTAINERS
 from fettle.data.dialects.table import dialects
+from fettle.data.intake.columns import words_for
 from fettle.data.intake.paths import parse_path
 from fettle.data.intake.recognise import recognise
 from fettle.data.records import BadRecord

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fettle.data.splits.groups import folds, groups_of, joined, label_of
 from fettle.data.records import JudgedAnswer, LabelledText, Message, PlainText, Row
+from fettle.data.splits.groups import folds, groups_of, joined, label_of
 from fettle.data.splits.split import PARTS, Shares, SplitSettings, split, split_rows
 from fettle.errors import RequestError, UnknownName
 

@@ -29,7 +29,6 @@ WIDE_FUNCTIONS = {
     "app/running.py:_carry_out": 7,
     "app/running.py:_job": 7,
     "app/using.py:predict_file": 6,
-    "cli/training.py:train_command": 6,
     "errors.py:_rebuild": 6,
     "evaluation/statistics.py:compare_paired": 7,
     "generation/decoding.py:_write": 6,
@@ -54,12 +53,17 @@ def test_functions_are_under_the_wall():
     assert not {name: size for name, size in sizes.items() if size > MOST_LINES_OF_A_FUNCTION}
 
 
+def is_command(source, function):
+    """Whether a function is a command of the terminal: its parameters are options, which have a wall of their own."""
+    return source.name.startswith("cli/") and function.name.endswith("_command")
+
+
 def test_functions_take_five_things_or_a_settings_object():
     wide = {
         f"{source.name}:{function.name}": len(parameters(function))
         for source in sources()
         for function in source.functions()
-        if len(parameters(function)) > MOST_PARAMETERS
+        if len(parameters(function)) > MOST_PARAMETERS and not is_command(source, function)
     }
     grown = {name: count for name, count in wide.items() if count > WIDE_FUNCTIONS.get(name, 0)}
     assert not grown, "more than five parameters: make a settings object, or two functions"

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fettle.quality.texts.hidden import LOOKALIKES, find_hidden, strip_hidden
 from fettle.quality.texts.damage import find_damage
+from fettle.quality.texts.hidden import LOOKALIKES, find_hidden, strip_hidden
 from fettle.quality.texts.injection import find_injection
 from fettle.quality.texts.language import is_foreign, main_language
 

@@ -9,8 +9,8 @@ import msgspec
 import pytest
 from personal_kit import plants
 
-from fettle.data.records import Conversation, LabelledText, Message, PlainText, Row, texts_of
-from fettle.quality.checks.places import MOST_SPANS, answers_of, fields_of
+from fettle.data.records import Conversation, LabelledText, Message, PlainText, Row, named_texts, texts_of
+from fettle.quality.checks.places import MOST_SPANS
 from fettle.quality.checks.texts import check_encoding, check_hidden, check_injection, check_language, check_personal
 from fettle.quality.checks.wording import check_answers
 from fettle.quality.finding import VERSION_WORD, Given
@@ -120,12 +120,13 @@ def test_a_turn_is_named():
     [LabelledText("a", "b"), PlainText("c"), Conversation((Message("user", "d"), Message("assistant", "e", 0.0)))],
 )
 def test_fields_are_the_texts_of_the_record(record):
-    assert [text for _, text in fields_of(record)] == texts_of(record)
+    assert [named.text for named in named_texts(record)] == texts_of(record)
 
 
 def test_answers_are_the_learned_turns():
     turns = (Message("user", "a"), Message("assistant", "b", 0.0), Message("user", "c"), Message("assistant", "d"))
-    assert answers_of(Conversation(turns)) == [("turn 4 (assistant)", "d")]
+    answers = [named for named in named_texts(Conversation(turns)) if named.is_answer]
+    assert [(named.name, named.text) for named in answers] == [("turn 4 (assistant)", "d")]
 
 
 def test_a_tagger_adds_names_and_is_called_once():

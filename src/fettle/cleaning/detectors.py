@@ -14,12 +14,11 @@ import numpy.typing as npt
 import py3langid
 
 from fettle.errors import RequestError
+from fettle.quality.alike.similar import semantic_pairs, similar_pairs
 from fettle.quality.checking import check_by_kind
 from fettle.quality.finding import Check
-from fettle.quality.texts.hidden import strip_hidden
 from fettle.quality.sensitive.personal import find_personal, redact
 from fettle.quality.sensitive.standins import Standins
-from fettle.quality.alike.similar import semantic_pairs, similar_pairs
 
 Pair = tuple[int, int, float]
 
@@ -79,8 +78,8 @@ def language_of(text: str) -> str:
 class Detectors:
     """The detectors that operations call. One that is missing is refused by the operation that wants it.
 
-    `new_redact` makes a redactor that remembers nothing of other datasets. `strip_hidden`, where it is given, goes
-    before the one of this room. `checks` has a check for each kind of finding.
+    `new_redact` makes a redactor that remembers nothing of other datasets. `checks` has a check for each kind of
+    finding.
     """
 
     find_personal: FindPersonal | None = None
@@ -88,7 +87,6 @@ class Detectors:
     similar_pairs: SimilarPairs | None = None
     semantic_pairs: SemanticPairs | None = None
     language: TellLanguage = language_of
-    strip_hidden: Callable[[str], str] | None = None
     checks: Mapping[str, Check] = field(default_factory=dict)
 
 
@@ -99,7 +97,6 @@ def usual_detectors() -> Detectors:
         new_redact=_new_redact,
         similar_pairs=similar_pairs,
         semantic_pairs=semantic_pairs,
-        strip_hidden=strip_hidden,
         checks=check_by_kind(),
     )
 

@@ -16,10 +16,10 @@ import msgspec
 from openpyxl import Workbook
 from openpyxl.cell import WriteOnlyCell
 
-from fettle.data.intake.columns import SYNONYMS
 from fettle.data.containers.opening import take_sample
 from fettle.data.containers.protocol import RawRow
 from fettle.data.containers.table import candidates
+from fettle.data.intake.columns import SYNONYMS
 from fettle.errors import Fault, RequestError, near_misses
 from fettle.storage.publish import publish_bytes, publishing_file
 

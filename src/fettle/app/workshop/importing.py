@@ -10,9 +10,9 @@ from pathlib import Path
 from fettle.app.workshop.versions import Operation, describe_version, latest_version, stream_rows
 from fettle.data.intake.importing import Reading
 from fettle.data.intake.quarantine import Quarantine
-from fettle.data.records import Row
 from fettle.data.intake.repeats import RepeatCounter, Repeats
 from fettle.data.intake.sources import FoundFiles, find_files
+from fettle.data.records import Row
 from fettle.data.streams.source import File
 from fettle.data.versions import parse_version_name, read_rows, write_rows
 from fettle.errors import Fault, RequestError

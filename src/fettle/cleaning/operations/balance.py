@@ -16,8 +16,8 @@ from fettle.cleaning.config import BalanceSettings
 from fettle.cleaning.detectors import Detectors
 from fettle.cleaning.operation import Change, Cleaned, add_copies, drop_rows, replace_rows
 from fettle.cleaning.operations.filters import ranks_by_hash
-from fettle.data.splits.groups import label_of
 from fettle.data.records import Row
+from fettle.data.splits.groups import label_of
 from fettle.errors import RequestError
 from fettle.quality.finding import Given
 

@@ -19,7 +19,6 @@ from fettle.cleaning.config import KEEP_RULE, KEEP_RULES, DeduplicateSettings
 from fettle.cleaning.detectors import Detectors, SimilarPairs, missing_detector
 from fettle.cleaning.operation import Cleaned, drop_rows
 from fettle.cleaning.where import spoken_text
-from fettle.data.splits.groups import joined
 from fettle.data.records import (
     ROLES,
     Conversation,
@@ -38,6 +37,7 @@ from fettle.data.records import (
     answer_text,
     input_text,
 )
+from fettle.data.splits.groups import joined
 from fettle.data.splits.times import date_in, number_in
 from fettle.errors import UnknownName, near_misses
 from fettle.quality.finding import Given

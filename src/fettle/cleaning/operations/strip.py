@@ -19,6 +19,7 @@ from fettle.cleaning.operations.repair import InStages
 from fettle.cleaning.texts import mend_rows
 from fettle.data.records import Row
 from fettle.quality.finding import Given
+from fettle.quality.texts.hidden import strip_hidden
 
 _BLOCKS = (
     "address|article|aside|blockquote|body|br|center|dd|details|div|dl|dt|fieldset|figcaption|figure|footer|form|h[1-6]"
@@ -215,38 +216,6 @@ def strip_emoji(text: str) -> str:
     return _tidy(text, _EMOJI.sub("", text))
 
 
-_JOINERS = "\u200c\u200d"
-_DIRECTIONS = "\u200e\u200f\u061c"
-# Tags may spell the flag of a region, and a selector may choose the form of an ideograph; all else that stands here is
-# seen by nobody, and an instruction can be spelt with it.
-_HIDDEN = re.compile(
-    "(\U0001f3f4[\U000e0020-\U000e007e]{1,6}\U000e007f|[\u3400-\u9fff\U00020000-\U0003ffff][\U000e0100-\U000e01ef])"
-    "|[\u00ad\u034f\u115f\u1160\u17b4\u17b5\u180e\u200b\u202a-\u202e\u2060-\u206f\u3164\ufeff\uffa0\ufff0-\ufffb"
-    "\U0001d173-\U0001d17a\U000e0000-\U000e01ef]"
-)
-_JOINED_SCRIPTS = re.compile(f"(?<![\u0590-\u1fff\ua800-\uabff\ufe0f{_EMOJI_BASE}])[{_JOINERS}]")
-_TRAILING_JOINER = re.compile(rf"[{_JOINERS}]+(?=\s|$)")
-_RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]")
-_SELECTORS = re.compile("[\ufe00-\ufe0f]{2,}")
-_DIRECTION = re.compile(f"[{_DIRECTIONS}]")
-
-
-def strip_hidden(text: str) -> str:
-    """The text without characters that nobody sees.
-
-    What joins letters stays where a script or an emoji needs it, and marks of direction where letters run from right to
-    left.
-
-    >>> strip_hidden("pay\u200bment\U000e0041\U000e0042"), strip_hidden("می\u200cخواهم")
-    ('payment', 'می\u200cخواهم')
-    """
-    if text.isascii():
-        return text
-    text = _SELECTORS.sub(lambda run: run.group()[0], _HIDDEN.sub(lambda found: found[1] or "", text))
-    text = _TRAILING_JOINER.sub("", _JOINED_SCRIPTS.sub("", text))
-    return text if _RIGHT_TO_LEFT.search(text) else _DIRECTION.sub("", text)
-
-
 _STRIPPERS: dict[str, tuple[str, Callable[[str], str]]] = {
     "hidden": ("characters that nobody sees", strip_hidden),
     "html": ("HTML", strip_html),
@@ -272,5 +241,5 @@ class Strip:
 
 def make_strip(settings: StripSettings, detectors: Detectors) -> Strip:
     """The factory in the table."""
-    own = _STRIPPERS[settings.what][1]
-    return Strip(settings, (detectors.strip_hidden or own) if settings.what == "hidden" else own)
+    del detectors
+    return Strip(settings, _STRIPPERS[settings.what][1])

@@ -13,13 +13,13 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 
-from fettle.data.intake.columns import DROPPED, Reading, check_map, follow, read_columns, words_for
 from fettle.data.containers.opening import FORMS, take_sample
 from fettle.data.containers.protocol import Container, RawRow, RefusedRow
 from fettle.data.containers.table import candidates
 from fettle.data.dialects.protocol import Dialect
 from fettle.data.dialects.table import DIALECTS, TIERS, dialects
 from fettle.data.dialects.texts import TEXT
+from fettle.data.intake.columns import DROPPED, Reading, check_map, follow, read_columns, words_for
 from fettle.data.intake.paths import MISSING, JsonPath, parse_path
 from fettle.data.records import BadRecord
 from fettle.data.streams.source import File

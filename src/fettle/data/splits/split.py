@@ -15,8 +15,8 @@ from dataclasses import dataclass
 
 import msgspec
 
-from fettle.data.splits.groups import Group, groups_of, labels_of_rows, share_out
 from fettle.data.records import Row
+from fettle.data.splits.groups import Group, groups_of, labels_of_rows, share_out
 from fettle.data.splits.times import cut_by_time, moments_of
 from fettle.errors import RequestError
 

@@ -11,8 +11,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from fettle.data.splits.groups import Group
 from fettle.data.records import Row
+from fettle.data.splits.groups import Group
 from fettle.errors import Fault, RequestError, UnknownName, near_misses
 
 _MOST_FAULTS = 100

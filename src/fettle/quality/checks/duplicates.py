@@ -17,7 +17,6 @@ import numpy as np
 
 from fettle.data.records import ROLES, Conversation, Row, answer_text, input_text
 from fettle.data.splits.split import PARTS
-from fettle.quality.finding import VERSION_WORD, Embed, Finding, Given
 from fettle.quality.alike.shingles import Groups, Ints, jaccard, normalise, offsets_of
 from fettle.quality.alike.similar import (
     NEAR,
@@ -28,6 +27,7 @@ from fettle.quality.alike.similar import (
     similar_across,
     similar_pairs,
 )
+from fettle.quality.finding import VERSION_WORD, Embed, Finding, Given
 
 MOST_PAIRS_WRITTEN = 200
 MOST_MEANINGS_COMPARED = 10**10

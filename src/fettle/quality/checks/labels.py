@@ -9,7 +9,14 @@ from typing import Any
 from fettle.data.records import Conversation, LabelledText, Row, answer_text, input_text
 from fettle.quality.finding import VERSION_WORD, Finding, Given, Severity
 from fettle.quality.whole.labels import Suspicions, suspect_labels
-from fettle.quality.whole.sets import Contradiction, balance, contradictions, label_spellings, near_pairs, unknown_labels
+from fettle.quality.whole.sets import (
+    Contradiction,
+    balance,
+    contradictions,
+    label_spellings,
+    near_pairs,
+    unknown_labels,
+)
 from fettle.quality.whole.vectors import text_vectors
 
 WIDTH = 512

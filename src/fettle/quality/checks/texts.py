@@ -18,9 +18,9 @@ from fettle.quality.checks.places import (
 )
 from fettle.quality.finding import VERSION_WORD, Finding, Given, Severity
 from fettle.quality.found import Found, settled
-from fettle.quality.texts.hidden import find_hidden
 from fettle.quality.sensitive.personal import SECRET, Tag, find_personal
 from fettle.quality.texts.damage import find_damage
+from fettle.quality.texts.hidden import find_hidden
 from fettle.quality.texts.injection import find_injection
 from fettle.quality.texts.language import is_foreign, main_language
 
