@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 
 from fettle.data.records import Conversation, Row, answer_text, input_text
 from fettle.quality.finding import VERSION_WORD, Finding, Given
-from fettle.quality.forms import Deviation, by_form, deviations
-from fettle.quality.outliers import strangeness, telling_terms
-from fettle.quality.sets import diversity, lengths
-from fettle.quality.unlike import unlikeness
+from fettle.quality.sets.counts import diversity, lengths
+from fettle.quality.sets.forms import Deviation, by_form, deviations
+from fettle.quality.sets.outliers import strangeness, telling_terms
+from fettle.quality.sets.unlike import unlikeness
 
 FEWEST_ROWS = 50
 MOST_ROWS_AS_EVIDENCE = 200
