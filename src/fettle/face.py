@@ -36,14 +36,14 @@ def import_data(
 
 
 def split_data(
-    version: str, *, validation: float = 0.1, test: float = 0.2, group_by: str = "", stratify: bool = False
+    version: str, *, validation: float = 0.1, test: float = 0.2, group_by: str = "", near_together: bool = True
 ) -> StoredVersion:
     """Give every row a part by hash of its content; shares from 0 to 1.
 
-    Rows that are nearly the same, or of one value of the field `group_by`, stand on one side.
+    Rows of one value of the field `group_by` stand on one side, and with `near_together` rows that are nearly the same.
     """
-    shares = Shares(1 - validation - test, validation, test)
-    return splitting.split_data(open_workspace(), version, SplitSettings(shares, group_by, stratify)).version
+    settings = SplitSettings(Shares(1 - validation - test, validation, test), group_by)
+    return splitting.split_data(open_workspace(), version, settings, is_near=near_together).version
 
 
 def plan(recipe: str, settings: Mapping[str, object] | Sequence[str] = ()) -> Preflight:

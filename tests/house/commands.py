@@ -75,8 +75,8 @@ def fault_of(line: str) -> str:
 
     >>> fault_of("fettle demo --json"), fault_of("fettle data import FILE --name N"), fault_of("fettle COMMAND --help")
     ('', '', '')
-    >>> fault_of("fettle tune"), fault_of("fettle demo --quick"), fault_of("fettle data clean x")
-    ('no command tune', 'fettle demo has no --quick', 'no command data clean')
+    >>> fault_of("fettle tune"), fault_of("fettle demo --quick"), fault_of("fettle data tidy x")
+    ('no command tune', 'fettle demo has no --quick', 'no command data tidy')
     """
     try:
         words = shlex.split(line.replace("…", "x"))[1:]

@@ -26,7 +26,7 @@ def _one_core(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_from_examples_to_an_exported_classifier(tiny_base: Path, tmp_path: Path, recipe: str) -> None:
     imported = fettle.import_data(write_intents(tmp_path / "intents.jsonl"), name="intents")
     assert (imported.rows_read, imported.version.num_rows) == (61, 60)
-    split = fettle.split_data("intents", validation=0.15, test=0.2)
+    split = fettle.split_data("intents", validation=0.15, test=0.2, near_together=False)
     settings = [
         f"data={split.label}",
         f"base={tiny_base}",

@@ -21,6 +21,8 @@ from fettle.data.splits.split import Shares, SplitSettings
 from fettle.errors import RequestError
 from fettle.storage.workspace import open_workspace
 
+_LARGE_GROUP = 0.05
+
 app = new_app("Import, split and show examples. Every operation makes a version; none is ever changed.")
 
 
@@ -138,6 +140,9 @@ def split_command(
         return
     shown = ", ".join(f"{name} {count}" for name, count in result.split.num_rows.items())
     OUT.print(f"[bold]{result.version.label}[/]: {shown}", highlight=False)
+    largest = result.split.num_rows_of_largest_group
+    if largest > _LARGE_GROUP * len(result.split.rows):
+        OUT.print(f"note: {largest:,} rows hang together by being nearly the same, and are on one side", style="yellow")
     for straddle in result.split.conflicts[:3]:
         places = ", ".join(
             f"{result.split.rows[place].file}:{result.split.rows[place].line} {part}"

@@ -8,6 +8,7 @@ from typing import Any
 
 from fettle.data.records import Conversation, LabelledText, Row, answer_text, input_text
 from fettle.quality.finding import VERSION_WORD, Finding, Given, Severity
+<<<<<<< HEAD
 from fettle.quality.whole.labels import Suspicions, suspect_labels
 from fettle.quality.whole.sets import (
     Contradiction,
@@ -18,6 +19,12 @@ from fettle.quality.whole.sets import (
     unknown_labels,
 )
 from fettle.quality.whole.vectors import text_vectors
+=======
+from fettle.quality.labels import Suspicions, suspect_labels
+from fettle.quality.sets.contradictions import Contradiction, contradictions, restated_pairs
+from fettle.quality.sets.counts import balance, label_spellings, unknown_labels
+from fettle.quality.vectors import text_vectors
+>>>>>>> labels
 
 WIDTH = 512
 MOST_ROWS_AS_EVIDENCE = 200
@@ -85,7 +92,7 @@ def contradicting_rows(rows: Sequence[Row], given: Given) -> Iterator[Finding]:
     inputs = [input_text(rows[place].record) for place in asked]
     answers = [answer_text(rows[place].record) for place in asked]
     by_kind: dict[str, list[Contradiction]] = defaultdict(list)
-    for each in contradictions(inputs, answers, near_pairs(inputs)):
+    for each in contradictions(inputs, answers, restated_pairs(inputs)):
         members = tuple(asked[place] for place in each.members)
         kind = "near" if not each.is_same_input else "torn" if _is_torn(rows, members) else "same"
         by_kind[kind].append(Contradiction(members, each.answers, each.is_same_input))

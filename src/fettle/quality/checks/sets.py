@@ -6,10 +6,17 @@ from collections.abc import Iterator, Sequence
 
 from fettle.data.records import Conversation, Row, answer_text, input_text, named_texts
 from fettle.quality.finding import VERSION_WORD, Finding, Given
+<<<<<<< HEAD
 from fettle.quality.whole.forms import Deviation, by_form, deviations
 from fettle.quality.whole.outliers import strangeness, telling_terms
 from fettle.quality.whole.sets import diversity, lengths
 from fettle.quality.whole.unlike import unlikeness
+=======
+from fettle.quality.sets.counts import diversity, lengths
+from fettle.quality.sets.forms import Deviation, by_form, deviations
+from fettle.quality.sets.outliers import strangeness, telling_terms
+from fettle.quality.sets.unlike import unlikeness
+>>>>>>> labels
 
 FEWEST_ROWS = 50
 MOST_ROWS_AS_EVIDENCE = 200
@@ -18,9 +25,9 @@ MOST_SHARE_OF_A_BEGINNING = 0.25
 FEWEST_DISTINCT_PAIRS = 0.1
 """Of 20,000 running words: natural sets of one narrow subject have 0.2 and more, filled-in templates 0.05 and less."""
 
-CLEARLY_UNLIKE = 0.8
-SOMEWHAT_UNLIKE = 0.7
-MOST_UNREACHED = 0.25
+CLEARLY_UNLIKE, SOMEWHAT_UNLIKE = 0.8, 0.7
+MANY_UNREACHED, SOME_UNREACHED = 0.25, 0.2
+"""One real input in twenty has no row near it even where both come from one source: that is how near is defined."""
 
 
 def strange_rows(rows: Sequence[Row], given: Given) -> Iterator[Finding]:
@@ -156,9 +163,9 @@ def unlike_real_inputs(rows: Sequence[Row], given: Given) -> Iterator[Finding]:
         "terms_of_real": telling_terms(theirs, ours),
         "unreached": round(len(found.unreached) / len(theirs), 3),
     }
-    if found.auroc < SOMEWHAT_UNLIKE and len(found.unreached) < MOST_UNREACHED * len(theirs):
+    if found.auroc < SOMEWHAT_UNLIKE and len(found.unreached) < SOME_UNREACHED * len(theirs):
         return
-    clearly = found.auroc >= CLEARLY_UNLIKE or len(found.unreached) >= 2 * MOST_UNREACHED * len(theirs)
+    clearly = found.auroc >= CLEARLY_UNLIKE or len(found.unreached) >= MANY_UNREACHED * len(theirs)
     yield Finding(
         "unrepresentative",
         "warning" if clearly else "note",

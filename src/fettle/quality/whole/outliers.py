@@ -68,16 +68,17 @@ def strangeness(texts: Sequence[str]) -> Strangeness:
     >>> found.strange, found.scores.tolist() == [0.0] * 60
     ((), True)
     """
-    num_parts = max(1, -(-len(texts) // MOST_ROWS_AT_ONCE))
-    scores, strange, parts = np.zeros(len(texts)), [], []
-    for part in range(num_parts):
-        found = _strangeness(texts[part::num_parts])
-        scores[part::num_parts] = found.scores
-        strange += [place * num_parts + part for place in found.strange]
-        parts.append(found)
+    shuffled = (
+        np.random.default_rng(0).permutation(len(texts)) if len(texts) > MOST_ROWS_AT_ONCE else np.arange(len(texts))
+    )
+    scores, strange, found = np.zeros(len(texts)), list[int](), list[Strangeness]()
+    for part in np.array_split(shuffled, max(1, -(-len(texts) // MOST_ROWS_AT_ONCE))):
+        found.append(_strangeness([texts[place] for place in part.tolist()]))
+        scores[part] = found[-1].scores
+        strange += part[list(found[-1].strange)].tolist()
     strange.sort(key=lambda place: -scores[place])
     return Strangeness(
-        scores, tuple(strange), max(each.separation for each in parts), any(each.is_group for each in parts)
+        scores, tuple(strange), max(each.separation for each in found), any(each.is_group for each in found)
     )
 
 
@@ -183,20 +184,23 @@ def _choose(scores: Doubles) -> tuple[npt.NDArray[np.int64], float, bool]:
     Two normal curves of one width are laid over the scores, the upper for at most `_MOST_STRANGE` of the rows.
     """
     upper = (scores > np.quantile(scores, 1.0 - _SHARE_OF_A_TAIL)).astype(np.float64)
-    share = separation = 0.0
+    share = separation = low = width = 0.0
     for _ in range(60):
         if not 0.0 < upper.sum() < len(scores):
             break
         upper *= min(1.0, _MOST_STRANGE / upper.mean())
         share = float(upper.mean())
-        high, low = np.average(scores, weights=upper), np.average(scores, weights=1.0 - upper)
+        high = float(np.average(scores, weights=upper))
+        low = float(np.average(scores, weights=1.0 - upper))
         width = float(np.sqrt(np.average((scores - low) ** 2, weights=1.0 - upper) + 1e-3))
-        separation = float((high - low) / width)
+        separation = (high - low) / width
         odds = (scores - (high + low) / 2) * (high - low) / width**2 + np.log(share / (1.0 - share))
         upper = 1.0 / (1.0 + np.exp(-np.clip(odds, -50.0, 50.0)))
     order = np.argsort(-scores, kind="stable")
     if separation >= _SEPARATION_OF_A_GROUP:
-        return order[upper[order] > 0.15], separation, True
+        # Half way to a group that lies very far off is still far: nothing usual is four deviations above the middle.
+        chosen = (upper > 0.15) | (scores > low + 4.0 * width)
+        return order[chosen[order]], separation, True
     if separation >= _SEPARATION_OF_A_TAIL:
         tail = order[: int(_SHARE_OF_A_TAIL * len(scores))]
         return tail[upper[tail] > 0.15], separation, False

@@ -26,7 +26,7 @@ MOST_ROWS_WITH_CHARACTERS = 100_000
 """Of more rows words alone are read: characters take ten times the room, and teach less the more rows there are."""
 
 MOST_ROWS_OF_AN_SVD = 50_000
-"""Of more rows an even sample says in which directions they differ."""
+"""Of more rows a sample says in which directions they differ."""
 
 _WORDS: Mapping[str, object] = {"analyzer": "word", "ngram_range": (1, 2), "token_pattern": r"(?u)\b\w+\b"}
 _CHARACTERS: Mapping[str, object] = {"analyzer": "char_wb", "ngram_range": (2, 5)}
@@ -77,13 +77,15 @@ def dense_vectors(vectors: sparse.csr_matrix, width: int, seed: int = 0) -> Floa
     >>> dense_vectors(sparse_vectors(["where is my card", "where is my new card", "hello"]), 2).shape
     (3, 2)
     """
-    step = -(-vectors.shape[0] // MOST_ROWS_OF_AN_SVD) or 1
-    most = min(width, -(-vectors.shape[0] // step) - 1, vectors.shape[1] - 1)
+    sample = vectors
+    if vectors.shape[0] > MOST_ROWS_OF_AN_SVD:
+        # Drawn, not taken at even steps: rows often come in turns.
+        drawn = np.random.default_rng(seed).choice(vectors.shape[0], MOST_ROWS_OF_AN_SVD, replace=False)
+        sample = vectors[np.sort(drawn)]
+    most = min(width, min(sample.shape) - 1)
     if most < 1:
         return np.asarray(vectors.toarray(), np.float32)
-    _, _, directions = randomized_svd(
-        vectors[::step], most, n_iter=2, power_iteration_normalizer="none", random_state=seed
-    )
+    _, _, directions = randomized_svd(sample, most, n_iter=2, power_iteration_normalizer="none", random_state=seed)
     return np.asarray(vectors @ directions.T, np.float32)
 
 
