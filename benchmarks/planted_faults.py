@@ -20,10 +20,10 @@ from typing import Any
 
 import numpy as np
 
-from fettle.quality.labels import Suspicions, suspect_labels
-from fettle.quality.sets.contradictions import contradictions, restated_pairs
-from fettle.quality.sets.outliers import strangeness
-from fettle.quality.vectors import text_vectors
+from fettle.quality.whole.contradictions import contradictions, restated_pairs
+from fettle.quality.whole.labels import Suspicions, suspect_labels
+from fettle.quality.whole.outliers import strangeness
+from fettle.quality.whole.vectors import text_vectors
 
 SEEDS = (0, 1, 2)
 SHARE_OF_FLIPS, SHARE_OF_TRIVIA, NUM_CONTRADICTIONS, WIDTH = 0.05, 0.03, 300, 512

@@ -4,30 +4,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fettle.quality.sets.contradictions import contradictions, near_pairs, restated_pairs, squeezed
-from fettle.quality.sets.slips import is_slip
+from fettle.quality.whole.contradictions import contradictions, restated_pairs
+from fettle.quality.whole.slips import is_slip
 
 QUESTION = "Where is my new card? It should be here by now."
-words = st.text(st.sampled_from("abcde "), min_size=1, max_size=24)
-
-
-def grams(text, length=5):
-    plain = squeezed(text)
-    return {plain[at : at + length] for at in range(max(1, len(plain) - length + 1))} if plain else set()
-
-
-@given(st.lists(words, max_size=12), st.sampled_from([0.5, 0.8, 0.9, 1.0]))
-@settings(deadline=None, max_examples=200)
-def test_near_pairs_are_all_pairs_of_that_jaccard(texts, threshold):
-    sets = [grams(text) for text in texts]
-    expected = [
-        (one, other)
-        for one in range(len(texts))
-        for other in range(one + 1, len(texts))
-        if sets[one] and sets[other]
-        and len(sets[one] & sets[other]) / len(sets[one] | sets[other]) >= threshold - 1e-12
-    ]  # fmt: skip
-    assert near_pairs(texts, threshold) == expected
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fettle.quality.labels import (
+from fettle.quality.whole.labels import (
     FEWEST_ROWS,
     NUM_FOLDS,
     confident_joint,

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fettle.quality.sets.counts import balance, diversity, label_spellings, lengths, unknown_labels
-from fettle.quality.sets.forms import FEWEST_ANSWERS, deviations
-from fettle.quality.sets.outliers import strangeness, telling_terms
-from fettle.quality.sets.unlike import unlikeness
+from fettle.quality.whole.counts import balance, diversity, label_spellings, lengths, unknown_labels
+from fettle.quality.whole.forms import FEWEST_ANSWERS, deviations
+from fettle.quality.whole.outliers import strangeness, telling_terms
+from fettle.quality.whole.unlike import unlikeness
 
 NOUNS = ("card", "payment", "account", "transfer", "refund", "pin", "fee", "limit", "balance", "statement")
 ASKED = ("where is my {}", "why was my {} declined", "how do I change the {}", "can I see the {} of last {}")

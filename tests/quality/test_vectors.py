@@ -8,10 +8,10 @@ from test_labels import clouds, flipped
 from test_sets import mixed
 
 from fettle.quality import labels, vectors
-from fettle.quality.labels import suspect_labels
-from fettle.quality.sets import outliers
-from fettle.quality.sets.outliers import strangeness
-from fettle.quality.vectors import dense_vectors, nearest, nearest_mean, sparse_vectors, text_vectors
+from fettle.quality.whole import outliers
+from fettle.quality.whole.labels import suspect_labels
+from fettle.quality.whole.outliers import strangeness
+from fettle.quality.whole.vectors import dense_vectors, nearest, nearest_mean, sparse_vectors, text_vectors
 
 TEXTS = ["where is my card", "where is my new card", "why was I charged twice", "why was I charged", ""]
 

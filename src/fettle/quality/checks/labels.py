@@ -8,23 +8,10 @@ from typing import Any
 
 from fettle.data.records import Conversation, LabelledText, Row, answer_text, input_text
 from fettle.quality.finding import VERSION_WORD, Finding, Given, Severity
-<<<<<<< HEAD
+from fettle.quality.whole.contradictions import Contradiction, contradictions, restated_pairs
+from fettle.quality.whole.counts import balance, label_spellings, unknown_labels
 from fettle.quality.whole.labels import Suspicions, suspect_labels
-from fettle.quality.whole.sets import (
-    Contradiction,
-    balance,
-    contradictions,
-    label_spellings,
-    near_pairs,
-    unknown_labels,
-)
 from fettle.quality.whole.vectors import text_vectors
-=======
-from fettle.quality.labels import Suspicions, suspect_labels
-from fettle.quality.sets.contradictions import Contradiction, contradictions, restated_pairs
-from fettle.quality.sets.counts import balance, label_spellings, unknown_labels
-from fettle.quality.vectors import text_vectors
->>>>>>> labels
 
 WIDTH = 512
 MOST_ROWS_AS_EVIDENCE = 200
@@ -55,7 +42,7 @@ def wrong_labels(rows: Sequence[Row], given: Given) -> Iterator[Finding]:
             f"“{labels[worst]}”, and rows like it are “{found.names[found.likelier[worst]]}”",
             tuple(places[each] for each in flagged),
             f"fettle data clean {VERSION_WORD} drop=wrong-label",
-            evidence=_doubts(found, flagged),
+            evidence=_doubts(found, places, flagged),
         )
     taken = set(flagged)
     most = int(SHARE_WORTH_A_LOOK * len(places))
@@ -66,15 +53,16 @@ def wrong_labels(rows: Sequence[Row], given: Given) -> Iterator[Finding]:
             "note",
             f"the next {_count(len(next_ones), 'label')} in order of doubt, worth a look when there is time",
             tuple(places[each] for each in next_ones),
-            evidence=_doubts(found, next_ones),
+            evidence=_doubts(found, places, next_ones),
         )
 
 
-def _doubts(found: Suspicions, members: Sequence[int]) -> dict[str, Any]:
+def _doubts(found: Suspicions, places: Sequence[int], members: Sequence[int]) -> dict[str, Any]:
     """What was given and what is likelier, of the first members."""
     return {
         "rows": [
             {
+                "row": places[each],
                 "given": found.names[found.given[each]],
                 "likelier": found.names[found.likelier[each]],
                 "given_probability": round(float(found.given_probability[each]), 4),

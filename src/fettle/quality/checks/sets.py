@@ -6,17 +6,10 @@ from collections.abc import Iterator, Sequence
 
 from fettle.data.records import Conversation, Row, answer_text, input_text, named_texts
 from fettle.quality.finding import VERSION_WORD, Finding, Given
-<<<<<<< HEAD
+from fettle.quality.whole.counts import diversity, lengths
 from fettle.quality.whole.forms import Deviation, by_form, deviations
 from fettle.quality.whole.outliers import strangeness, telling_terms
-from fettle.quality.whole.sets import diversity, lengths
 from fettle.quality.whole.unlike import unlikeness
-=======
-from fettle.quality.sets.counts import diversity, lengths
-from fettle.quality.sets.forms import Deviation, by_form, deviations
-from fettle.quality.sets.outliers import strangeness, telling_terms
-from fettle.quality.sets.unlike import unlikeness
->>>>>>> labels
 
 FEWEST_ROWS = 50
 MOST_ROWS_AS_EVIDENCE = 200

@@ -5,15 +5,15 @@ Pure functions over inputs and answers. Nothing here knows of rows, of models or
 
 from __future__ import annotations
 
-import math
 import re
 import unicodedata
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import product
 
-from fettle.quality.sets.slips import is_slip, with_gaps
+from fettle.quality.alike.similar import similar_pairs
+from fettle.quality.whole.slips import is_slip, with_gaps
 
 _DIGITS = re.compile(r"\d+")
 _NEGATION = re.compile(r"\b(?:not?|never|none|nothing|without|cannot|un(?:able|available))\b|n['’ ]t\b")
@@ -142,34 +142,6 @@ def _connected(edges: Iterable[tuple[int, int]]) -> list[list[int]]:
     return list(groups.values())
 
 
-def near_pairs(texts: Sequence[str], threshold: float = 0.9, gram: int = 5) -> list[tuple[int, int]]:
-    """All pairs of texts whose sets of character n-grams have a Jaccard similarity of at least `threshold`.
-
-    Exact: two sets that similar must share one of the few rarest grams of each (a prefix filter), and only texts that
-    do are compared. Texts without a gram of their own (shorter than `gram`) are compared as they stand. Many copies of
-    one text make the square of their number in pairs: give each once.
-
-    >>> near_pairs(["please tell me where my new card is", "please tell me where my new card is?", "hello there"])
-    [(0, 1)]
-    """
-    sets = [_grams(squeezed(text), gram) for text in texts]
-    frequency = Counter(each for grams in sets for each in grams)
-    rarest_first = {each: rank for rank, (each, _) in enumerate(sorted(frequency.items(), key=lambda one: one[::-1]))}
-    index: dict[str, list[int]] = defaultdict(list)
-    found = []
-    for place in sorted(range(len(texts)), key=lambda one: len(sets[one])):
-        grams = sets[place]
-        prefix = sorted(grams, key=rarest_first.__getitem__)[: len(grams) - math.ceil(threshold * len(grams)) + 1]
-        rivals = {rival for each in prefix for rival in index[each] if len(sets[rival]) >= threshold * len(grams)}
-        for rival in rivals:
-            shared = len(grams & sets[rival])
-            if shared >= threshold * (len(grams) + len(sets[rival]) - shared):
-                found.append((min(place, rival), max(place, rival)))
-        for each in prefix:
-            index[each].append(place)
-    return sorted(found)
-
-
 def restated_pairs(texts: Sequence[str]) -> list[tuple[int, int]]:
     """Pairs of texts that say one thing in nearly the same words, of texts that are the same only the first.
 
@@ -183,7 +155,7 @@ def restated_pairs(texts: Sequence[str]) -> list[tuple[int, int]]:
     for place, text in enumerate(texts):
         first_of.setdefault(squeezed(text), place)
     firsts = list(first_of.values())
-    found = {(firsts[one], firsts[other]) for one, other in near_pairs([texts[place] for place in firsts], _NEAR)}
+    found = {(firsts[one], firsts[other]) for one, other, _ in similar_pairs(list(first_of), _NEAR)}
     by_variant: dict[str, list[int]] = defaultdict(list)
     bare: dict[int, str] = {}
     for text, place in first_of.items():

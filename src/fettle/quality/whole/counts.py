@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from fettle.quality.sets.slips import is_slip, with_gaps
+from fettle.quality.whole.slips import is_slip, with_gaps
 
 FEWEST_ROWS_OF_A_LABEL = 5
 """With fewer examples a label is hardly learned, and never held out."""
