@@ -54,7 +54,7 @@ LAYOUTS = st.sampled_from([(None, None), (",", ":"), (", ", " : "), (" ,", "\t:\
 
 
 @given(st.dictionaries(TEXTS, VALUES, max_size=5), LAYOUTS, st.booleans())
-@settings(deadline=None, max_examples=400)
+@settings(deadline=None, max_examples=300)
 def test_what_is_certain_is_what_the_strict_reader_reads(value, layout, is_ascii):
     separators = None if layout[0] is None else layout
     check_law(json.dumps(value, ensure_ascii=is_ascii, separators=separators).encode())
@@ -84,7 +84,7 @@ WORDS = [
 
 
 @given(st.lists(st.sampled_from(WORDS), max_size=14).map(lambda words: b"{" + b"".join(words) + b"}"))
-@settings(deadline=None, max_examples=1_500)
+@settings(deadline=None, max_examples=1_000)
 @example(b'{"a":1,"a":2}')
 @example(b'{"a" :1,"a":2}')
 @example(b'{"a\\\\":1,"a\\\\":2}')
@@ -176,7 +176,7 @@ CELLS = st.lists(
 
 
 @given(CELLS.map("".join), st.sampled_from([",", "\t", ";", "|"]))
-@settings(deadline=None, max_examples=1_500)
+@settings(deadline=None, max_examples=1_000)
 def test_cells_read_fast_are_the_cells(line, delimiter):
     found = LineReader(delimiter).cells(line.encode())
     if found is None:
