@@ -338,6 +338,13 @@ def test_label_lines(tmp_path):
     assert faults == {4: "there is no text after the label", 7: "the line has two labels or more (0, 1)"}
 
 
+def test_a_label_of_blanks_or_none_is_refused_by_its_line(tmp_path):
+    path = write(tmp_path, "a.txt", "__label__a text\n__label__\n__label__\u3000\n__label__ text\n")
+    rows, faults = rows_and_faults(label_lines.LabelLines(), path)
+    assert [line for line, _ in rows] == [1]
+    assert faults == dict.fromkeys((2, 3, 4), "the line has no label")
+
+
 @pytest.mark.parametrize(
     ("name", "data", "form"),
     [

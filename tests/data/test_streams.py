@@ -292,6 +292,7 @@ def zip_entry(name: str, mode: int = 0, flags: int = 0) -> zipfile.ZipInfo:
         (zip_entry("/etc/passwd"), "absolute"),
         (zip_entry("../up.txt"), "leads out"),
         (zip_entry(""), "no name"),
+        (zip_entry("a.txt\0../../up.txt"), "leads out"),
         (zip_entry("a\\..\\..\\up.txt"), "leads out"),
     ],
 )
@@ -423,7 +424,14 @@ def test_what_reads_an_address_may_not_be_installed(monkeypatch):
 
 @pytest.mark.parametrize(
     "address",
-    ["ftp://host/a.csv", "http://example.org/a.csv", "simplecache::s3://b/a", "file:///etc/passwd", "reference://x"],
+    [
+        "ftp://host/a.csv",
+        "http://example.org/a.csv",
+        "simplecache::s3://b/a",
+        "memory://a::file:///etc/passwd",
+        "file:///etc/passwd",
+        "reference://x",
+    ],
 )
 def test_ways_that_are_not_trusted_are_refused(address):
     with pytest.raises(RequestError) as caught:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from fettle.data.records import PlainText, Row
 from fettle.errors import RequestError
-from fettle.quality import similar
+from fettle.quality.alike import similar
 from fettle.quality.alike.candidates import CROWD, bands_for
 from fettle.quality.alike.shingles import blocks, jaccard, normalise, shingles
 from fettle.quality.alike.similar import Pairs, clusters, semantic_across, semantic_pairs, similar_across, similar_pairs

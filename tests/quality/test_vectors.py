@@ -7,8 +7,7 @@ from hypothesis import strategies as st
 from test_labels import clouds, flipped
 from test_sets import mixed
 
-from fettle.quality import labels, vectors
-from fettle.quality.whole import outliers
+from fettle.quality.whole import labels, outliers, vectors
 from fettle.quality.whole.labels import suspect_labels
 from fettle.quality.whole.outliers import strangeness
 from fettle.quality.whole.vectors import dense_vectors, nearest, nearest_mean, sparse_vectors, text_vectors

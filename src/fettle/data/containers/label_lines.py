@@ -68,10 +68,11 @@ def _split(line: str) -> dict[str, object]:
     >>> _split("__label__spam Win a prize")
     {'label': 'spam', 'text': 'Win a prize'}
     """
-    label, *rest = line.removeprefix(PREFIX).split(maxsplit=1)
-    text = rest[0] if rest else ""
-    if line[len(PREFIX) : len(PREFIX) + 1].isspace():
+    labelled = line.removeprefix(PREFIX)
+    if not labelled or labelled[0].isspace():
         raise BadRecord("the line has no label", expected=f"{PREFIX}LABEL, a blank and the text")
+    label, *rest = labelled.split(maxsplit=1)
+    text = rest[0] if rest else ""
     if not text:
         raise BadRecord("there is no text after the label", expected="a label, a blank and the text")
     if text.startswith(PREFIX):

@@ -173,6 +173,8 @@ def test_sections_stand_under_the_path_of_their_headings(tmp_path):
         "#hashtag\n#7\n",
         "```\n# never closed\n",
         "two lines\nof text\n---\n",
+        "~~~\n```\n# code\n~~~\n",
+        "````\n```\n# code\n````\n",
         "> quoted\n---\n",
     ],
 )
@@ -254,7 +256,8 @@ def test_pages_that_show_nothing_or_cannot_be_read_are_refused(tmp_path):
     start = time.monotonic()
     assert "nested too deeply" in read(Html(), write(tmp_path, "c.html", "<html>" + "<div>" * 100_000))[1][1]
     assert time.monotonic() - start < 5
-    assert read(Html(), write(tmp_path, "d.html", "<html>" + "<div><p>" * 900 + "deep"))[0][0][1]["text"] == "deep"
+    assert "nested too deeply" in read(Html(), write(tmp_path, "e.html", "<html>" + "<div>" * 1_001 + "a"))[1][1]
+    assert read(Html(), write(tmp_path, "d.html", "<html>" + "<div><p>" * 1_000 + "deep"))[0][0][1]["text"] == "deep"
 
 
 # XML
@@ -305,6 +308,9 @@ def test_prose_is_one_document(tmp_path):
     text = "<doc>\n<p>One <b>bold</b> word.</p>\n<p>Two</p>\n<p>a<i>b</i>c &#233;</p>\n</doc>"
     rows, _ = read(Xml(), write(tmp_path, "a.xml", text))
     assert rows == [(1, {"text": "One bold word.\nTwo\nabc é"})]
+    table = "<cell><a>1</a><b>2</b></cell>" * 3
+    rows, _ = read(Xml(), write(tmp_path, "b.xml", f"<doc>{table}<body>words that are most of the text</body></doc>"))
+    assert rows == [(1, {"text": "1\n2\n" * 3 + "words that are most of the text"})]
 
 
 BOMB = """<?xml version="1.0"?>
