@@ -19,7 +19,7 @@ from fettle.app.planning import PlanSettings
 from fettle.app.workshop.versions import load_rows
 from fettle.data.records import Row
 from fettle.data.splits.split import carve_validation, shared_inputs
-from fettle.errors import RequestError, UnsoundPlan
+from fettle.errors import Fault, RequestError, UnsoundPlan
 from fettle.evaluation.statistics import expected_half_width
 from fettle.models.attention import attention_of
 from fettle.models.config import NEW_BASE, ShapeSettings
@@ -51,6 +51,7 @@ from fettle.training.stream import EpochStream, RowsByTokens, ShuffledRows
 _FEW_ROWS = 200
 _FEW_ROWS_OF_A_LABEL = 10
 _LONGEST_DEFAULT = 2048
+_MOST_FAULTS = 20
 _NUM_SHOWN = 2
 _STEPS_COUNTED = 20
 
@@ -160,6 +161,7 @@ def prepare(workspace: Workspace, settings: PlanSettings) -> Prepared:
             attempt=f"a recipe for {version.task}: fettle recipes list",
         )
     task = open_task(settings.task)
+    _refuse_unlearnable(task, rows, version.label)
     if settings.prompt.too_long == "split" and not task.can_split:
         raise RequestError(
             "only plain text can be split: an answer apart from its question teaches nothing",
@@ -302,6 +304,19 @@ def longest_allowed(source: BaseSource, prompt: PromptSettings) -> int:
 def use_threads(machine: Machine) -> None:
     """Run with the number of threads that the plan names."""
     torch.set_num_threads(machine.threads)
+
+
+def _refuse_unlearnable(task: Task, rows: Sequence[Row], label: str) -> None:
+    """Stop where rows are of a sort that the task cannot learn: to leave them out, or half of them, is for the user."""
+    faults = [Fault(row.file, row.line, why, "", "") for row in rows if (why := task.cannot_learn(row.record))]
+    if faults:
+        raise UnsoundPlan(
+            f"{len(faults):,} of {len(rows):,} rows cannot be learned: {faults[0].problem}",
+            where=label,
+            expected=f"rows that the task {task.name} learns",
+            attempt="leave them out of the files, and import again",
+            faults=faults[:_MOST_FAULTS],
+        )
 
 
 def _divide(rows: Sequence[Row], label: str) -> tuple[list[Row], list[Row], list[Row]]:

@@ -136,7 +136,7 @@ class Where:
                 where=self.source,
                 expected=f"one of: {', '.join([*NAMES, *sorted(fields)][:20])}",
                 attempt=faults[0].attempt,
-                faults=faults,
+                faults=faults if len(faults) > 1 else (),
             )
 
     def holds(self, rows: Sequence[Row]) -> list[bool]:

@@ -9,14 +9,14 @@ import typer
 from rich.markup import escape
 
 from fettle.app.workshop.importing import HowToRead, ImportResult, import_data
-from fettle.app.workshop.splitting import split_data
-from fettle.app.workshop.versions import list_data, load_rows
+from fettle.app.workshop.splitting import fold_data, split_data
+from fettle.app.workshop.versions import find_rows, list_data
 from fettle.cli.command import JSON, OUT, new_app, print_json, run_app
 from fettle.cli.show import show_faults
 from fettle.cli.workshop.checking import check_command, clean_command
 from fettle.cli.workshop.exporting import export_command
 from fettle.cli.workshop.lineage import diff_command, gc_command, log_command
-from fettle.data.records import input_text
+from fettle.data.records import answer_text, input_text
 from fettle.data.splits.split import Shares, SplitSettings
 from fettle.errors import RequestError
 from fettle.storage.workspace import open_workspace
@@ -153,6 +153,29 @@ def split_command(
         OUT.print(f"note: and so did {len(result.split.conflicts) - 3} more groups", style="yellow")
 
 
+@app.command("fold")
+def fold_command(
+    version: str = typer.Argument(..., help="NAME, NAME@part or NAME#hash-prefix."),
+    folds: int = typer.Option(5, "--folds", min=2, help="How many datasets to make."),
+    group_by: str = typer.Option("", "--group-by", help="Field whose rows of one value stay together."),
+    json: bool = JSON,
+) -> None:
+    """Make as many datasets as folds, NAME-fold1 and so on: in each another share of the rows tests. For small sets.
+
+    \b
+    fettle data fold tickets --folds 5
+    fettle data fold tickets@train --folds 3 --group-by customer
+    """
+    made = fold_data(open_workspace(), version, folds, group_by)
+    if json:
+        print_json([{"version": fold.label, **fold.report} for fold in made])
+        return
+    for fold in made:
+        parts = fold.report["parts"]
+        shown = ", ".join(f"{part} {count}" for part, count in parts.items()) if isinstance(parts, dict) else ""
+        OUT.print(f"[bold]{fold.label}[/]: {shown}", highlight=False)
+
+
 @app.command("list")
 def list_command(json: bool = JSON) -> None:
     """List all datasets with their versions.
@@ -177,30 +200,33 @@ def list_command(json: bool = JSON) -> None:
 def show_command(
     version: str = typer.Argument(..., help="NAME, NAME@part or NAME#hash-prefix."),
     rows: int = typer.Option(5, "--rows", min=0, help="Rows to show."),
+    where: str = typer.Option("", "--where", help='Expression that rows must fulfil: label == "late" and words > 3.'),
+    search: str = typer.Option("", "--search", help="Words that must stand in a row, whatever their order and case."),
     json: bool = JSON,
 ) -> None:
-    """Show a version and its first rows.
+    """Show a version and its first rows, or those that are looked for.
 
     \b
     fettle data show tickets
-    fettle data show tickets@test --rows 20
+    fettle data show tickets@test --rows 20 --search "refund card"
+    fettle data show tickets --where 'label == "late" and text matches /[0-9]{5}/'
     """
-    stored, found = load_rows(open_workspace(), version)
+    stored, found = find_rows(open_workspace(), version, where, search)
     if json:
-        shown = [{"file": row.file, "line": row.line, "part": row.part, "record": row.record} for row in found[:rows]]
-        print_json(
-            {"version": stored.label, "task": stored.task, "rows": len(found), "shown": [_plain(row) for row in shown]}
-        )
+        shown = [
+            {"file": row.file, "line": row.line, "part": row.part, "record": row.record, "fields": row.fields}
+            for row in found[:rows]
+        ]
+        document = {"version": stored.label, "task": stored.task, "rows": len(found)}
+        print_json({**document, "shown": [_plain(row) for row in shown]})
         return
     OUT.print(
-        f"[bold]{stored.label}[/]: {len(found)} rows for {stored.task}, made by {stored.operation}", highlight=False
+        f"[bold]{stored.label}[/]: {len(found):,} rows for {stored.task}, made by {stored.operation}", highlight=False
     )
     for row in found[:rows]:
-        label = getattr(row.record, "label", "")
-        OUT.print(
-            f"{escape(row.file)}:{row.line} {row.part} [green]{escape(label)}[/] {escape(input_text(row.record))}",
-            highlight=False,
-        )
+        answer = answer_text(row.record)
+        said = f"[green]{escape(answer)}[/] {escape(input_text(row.record))}"
+        OUT.print(f"{escape(row.file)}:{row.line} {row.part} {said}", highlight=False)
 
 
 app.command("check")(check_command)

@@ -21,7 +21,8 @@ class Task:
 
     `labels` gives the closed set of answers that training rows name (empty where answers are free), `encoder` and
     `answerer` are factories, `question` makes a record from the words of a person who asks. With `can_split` a record
-    that is too long may be learned in sections.
+    that is too long may be learned in sections. `cannot_learn` says what keeps a record from being learned, in a few
+    words, or nothing.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Task:
     answerer: Callable[[ModelTokenizer, DecodingSettings, tuple[str, ...], torch.dtype], Answerer | None]
     question: Callable[[str], Record]
     can_split: bool = False
+    cannot_learn: Callable[[Record], str] = lambda _: ""
 
     @property
     def main_metric(self) -> str:

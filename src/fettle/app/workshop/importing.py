@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain, islice
@@ -13,7 +14,7 @@ from fettle.data.intake.quarantine import Quarantine
 from fettle.data.intake.repeats import RepeatCounter, Repeats
 from fettle.data.intake.sources import FoundFiles, find_files
 from fettle.data.records import Row
-from fettle.data.streams.source import File
+from fettle.data.streams.source import BLOCK_BYTES, File, open_as_it_lies
 from fettle.data.versions import parse_version_name, read_rows, write_rows
 from fettle.errors import Fault, RequestError
 from fettle.storage.catalogue import StoredVersion
@@ -87,6 +88,16 @@ def _check_dataset_name(name: str) -> None:
         raise RequestError(f"{name!r} names a state, not a dataset", where="--name", expected=named.name)
 
 
+def _facts_of(file: File) -> dict[str, object]:
+    """Which bytes a file held: what a version is of, down to its sources."""
+    digest, num_bytes = hashlib.sha256(), 0
+    with open_as_it_lies(file) as stream:
+        while block := stream.read(BLOCK_BYTES):
+            digest.update(block)
+            num_bytes += len(block)
+    return {"file": str(file), "sha256": digest.hexdigest(), "bytes": num_bytes}
+
+
 @dataclass(frozen=True)
 class _Import:
     workspace: Workspace
@@ -141,7 +152,7 @@ class _Import:
                 written = write_rows(blob.stream, chain(before, rows), counter)
             repeats = counter.count()
         report: dict[str, object] = {
-            "files": [str(file) for file in self.found.files],
+            "files": [_facts_of(file) for file in self.found.files],
             "rows_read": self.reading.rows_read,
             "rows_kept": self.reading.rows_kept,
             "rows_refused": self.reading.rows_refused,

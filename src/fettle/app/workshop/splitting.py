@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from fettle.app.workshop.versions import Operation, find_version, keep_version, stream_rows
+import msgspec
+
+from fettle.app.workshop.versions import Operation, find_version, keep_version, start_dataset, stream_rows
 from fettle.data.records import Row, input_text
+from fettle.data.splits.groups import folds, groups_of
 from fettle.data.splits.split import Split, SplitSettings, split
+from fettle.data.versions import rows_of_part
 from fettle.quality.alike.similar import cluster_numbers, similar_pairs
 from fettle.storage.catalogue import StoredVersion
 from fettle.storage.workspace import Workspace
@@ -41,6 +45,32 @@ def split_data(workspace: Workspace, reference: str, settings: SplitSettings, *,
         "straddling_groups": len(divided.conflicts),
     }
     return SplitResult(keep_version(workspace, parent, divided.rows, Operation("split", report)), divided)
+
+
+def fold_data(workspace: Workspace, reference: str, num_folds: int, group_by: str = "") -> list[StoredVersion]:
+    """As many datasets as folds, `NAME-fold1` and so on: in each another share of the rows tests, and the others train.
+
+    Every row tests once. Rows that are nearly the same, or of one value of the field, stay together; labels are shared
+    out alike. Parts that the rows had are not kept.
+    """
+    parent, part = find_version(workspace, reference)
+    rows = rows_of_part(list(stream_rows(workspace, parent)), part)
+    held_out = folds(rows, num_folds, groups_of(rows, group_by, near_clusters(rows)))
+    made = []
+    for number, places in enumerate(held_out, start=1):
+        tested = set(places)
+        divided = (
+            msgspec.structs.replace(row, part="test" if place in tested else "train") for place, row in enumerate(rows)
+        )
+        report: dict[str, object] = {
+            "of": f"{parent.dataset}#{parent.content_hash}",
+            "fold": number,
+            "folds": num_folds,
+            "parts": {"train": len(rows) - len(tested), "test": len(tested)},
+        }
+        name = f"{parent.dataset}-fold{number}"
+        made.append(start_dataset(workspace, name, parent.task, divided, Operation("fold", report)))
+    return made
 
 
 def near_clusters(rows: Sequence[Row]) -> list[int]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from fettle.cleaning.where import Where, fields_of
 from fettle.data.changes import RowChange, write_changes
-from fettle.data.records import Row
+from fettle.data.records import Row, texts_of
 from fettle.data.versions import Written, parse_version_name, read_rows, rows_of_part, write_rows
 from fettle.errors import RequestError
 from fettle.storage.catalogue import StoredVersion, now
@@ -42,6 +43,26 @@ def load_rows(workspace: Workspace, reference: str) -> tuple[StoredVersion, list
     return version, chosen
 
 
+def find_rows(
+    workspace: Workspace, reference: str, where: str = "", search: str = ""
+) -> tuple[StoredVersion, list[Row]]:
+    """The rows of a version that fulfil an expression, and in which all words of `search` stand."""
+    version, rows = load_rows(workspace, reference)
+    if where:
+        asked = Where.parse(where)
+        asked.check_names(fields_of(rows))
+        rows = [row for row, holds in zip(rows, asked.holds(rows), strict=True) if holds]
+    words = search.casefold().split()
+    if words:
+        rows = [row for row in rows if _holds_all(row, words)]
+    return version, rows
+
+
+def _holds_all(row: Row, words: Sequence[str]) -> bool:
+    said = "\n".join([*texts_of(row.record), *row.fields.values()]).casefold()
+    return all(word in said for word in words)
+
+
 def stream_rows(workspace: Workspace, version: StoredVersion) -> Iterator[Row]:
     """The rows of a version one by one; its file was found to be the one that was written."""
     return read_rows(workspace.blobs.checked(version.rows_blob))
@@ -73,6 +94,20 @@ def keep_version(
         rows_blob=blob.name,
         changes_blob=workspace.blobs.put(write_changes(operation.changes)) if operation.changes else "",
     )
+    workspace.catalogue.add_version(version)
+    return version
+
+
+def start_dataset(
+    workspace: Workspace, name: str, task: str, rows: Iterable[Row], operation: Operation
+) -> StoredVersion:
+    """Store rows as the next state of a dataset that is made from another; its latest state again is no new one."""
+    latest = latest_version(workspace, name)
+    if latest is not None:
+        return keep_version(workspace, latest, rows, operation)
+    with workspace.blobs.growing() as blob:
+        written = write_rows(blob.stream, rows)
+    version = replace(describe_version(name, task, written, operation), rows_blob=blob.name)
     workspace.catalogue.add_version(version)
     return version
 

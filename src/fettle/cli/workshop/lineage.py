@@ -112,6 +112,7 @@ def _told(report: Mapping[str, object]) -> list[str]:
         lines += [f"{file['file']}  sha256 {file['sha256'][:12]}…" for file in files[:_MOST_SHOWN]]
         if len(files) > _MOST_SHOWN:
             lines.append(f"and {len(files) - _MOST_SHOWN} more files")
+    lines += [f"{name} {value}" for name, value in report.items() if isinstance(value, str) and "\n" not in value]
     counts = {name: value for name, value in report.items() if isinstance(value, int)}
     if counts:
         lines.append(", ".join(f"{name.replace('_', ' ')} {value:,}" for name, value in counts.items()))

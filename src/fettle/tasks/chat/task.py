@@ -49,6 +49,14 @@ class ChatEncoder:
         return turns[place].content if place < len(turns) else ""
 
 
+def _cannot_learn(record: Record) -> str:
+    """Tools are neither rendered nor learned yet, and a conversation without its tools would teach something else."""
+    if not isinstance(record, Conversation):
+        return f"it is no conversation ({type(record).__name__})"
+    calls = any(turn.tool_calls or turn.role == "tool" for turn in record.messages)
+    return "it has tools, which are not trained yet" if calls or record.tools else ""
+
+
 class ChatAnswerer:
     """Written answers."""
 
@@ -87,4 +95,12 @@ def _question(text: str) -> Record:
     return Conversation((Message("user", text),))
 
 
-TASK = Task("chat", ("loss", "perplexity", "chrf", "rouge_l"), _labels, _encoder, _answerer, _question)
+TASK = Task(
+    "chat",
+    ("loss", "perplexity", "chrf", "rouge_l"),
+    _labels,
+    _encoder,
+    _answerer,
+    _question,
+    cannot_learn=_cannot_learn,
+)

@@ -26,6 +26,10 @@ from fettle.tokens.example import Example
 from fettle.tokens.template import Turn, encode_prompt, encode_turns, learned_turns
 
 
+def _cannot_learn(record: Record) -> str:
+    return "" if isinstance(record, LabelledText) else "it has several labels, which are not trained yet"
+
+
 class LabelEncoder:
     """A text as a user's message (behind the instruction, if there is one), its label as the answer."""
 
@@ -92,4 +96,12 @@ def _question(text: str) -> Record:
     return LabelledText(text, "")
 
 
-TASK = Task("classify", ("accuracy", "macro_f1", "loss", "perplexity"), _labels, _encoder, _answerer, _question)
+TASK = Task(
+    "classify",
+    ("accuracy", "macro_f1", "loss", "perplexity"),
+    _labels,
+    _encoder,
+    _answerer,
+    _question,
+    cannot_learn=_cannot_learn,
+)
