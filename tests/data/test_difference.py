@@ -1,5 +1,6 @@
 """What differs between two versions: counts add up, and applying the differences gives the other version."""
 
+import unicodedata
 from collections import Counter
 
 from hypothesis import given, settings
@@ -89,3 +90,10 @@ def test_reasons_are_found_by_what_a_row_said():
 @settings(deadline=None, max_examples=50)
 def test_reading_undoes_writing(changes):
     assert read_changes(write_changes(changes)) == changes
+
+
+@given(st.text(alphabet="aB \t\n\x1c\u00a0ſ", max_size=12))
+@settings(deadline=None, max_examples=300)
+def test_the_squeezed_input_is_case_spacing_and_form_aside(text):
+    written_out = " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+    assert Row(LabelledText(text, "x"), "f", 1).squeezed_input == written_out

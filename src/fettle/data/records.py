@@ -193,7 +193,13 @@ class Row(msgspec.Struct, frozen=True):
     def squeezed_input(self) -> str:
         """What a model would be given, case, spacing and Unicode form aside."""
         text = input_text(self.record)
-        return " ".join((text if text.isascii() else unicodedata.normalize("NFKC", text)).casefold().split())
+        if text.isascii():
+            # Printable ASCII has one kind of blank; most texts have it once at a time, and nothing is to be squeezed.
+            if "  " not in text and text.isprintable():
+                return text.strip(" ").lower()
+        else:
+            text = unicodedata.normalize("NFKC", text)
+        return " ".join(text.casefold().split())
 
     @property
     def input_key(self) -> str:
@@ -291,6 +297,13 @@ def named_texts(record: Record) -> list[NamedText]:
     return _turns("turn", record.messages)
 
 
+def answer_hash(record: Record) -> int:
+    """A number that answers of one wording share, in this process: quicker than to write a conversation out."""
+    if isinstance(record, Conversation):
+        return hash(record.messages[_first_learned(record.messages) :])
+    return hash(answer_text(record))
+
+
 def texts_of(record: Record) -> list[str]:
     """All that people wrote in a record: what a vocabulary is learned from.
 
@@ -308,12 +321,14 @@ def _turns(name: str, messages: tuple[Message, ...]) -> list[NamedText]:
 
 
 def _first_learned(messages: tuple[Message, ...]) -> int:
-    learned = (place for place, turn in enumerate(messages) if turn.role == "assistant" and turn.weight > 0)
-    return next(learned, len(messages))
+    for place, turn in enumerate(messages):
+        if turn.role == "assistant" and turn.weight > 0:
+            return place
+    return len(messages)
 
 
 def _lines(messages: tuple[Message, ...]) -> str:
-    return "\n".join(f"{turn.role}: {_said(turn)}" for turn in messages)
+    return "\n".join([f"{turn.role}: {_said(turn)}" for turn in messages])
 
 
 def _said(turn: Message) -> str:

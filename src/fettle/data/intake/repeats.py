@@ -17,7 +17,7 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-from fettle.data.records import Row, answer_text
+from fettle.data.records import Row, answer_hash
 
 _BUFFERED_ROWS = 65_536
 _MOST_BYTES_IN_MEMORY = 96_000_000
@@ -64,7 +64,7 @@ class RepeatCounter:
     def add(self, row: Row, content_digest: bytes) -> None:
         """Take a row, with the digest that its content key is written from."""
         content = int.from_bytes(content_digest[:8], "little", signed=True)
-        self._buffer.extend((content, hash(row.squeezed_input), hash(answer_text(row.record))))
+        self._buffer.extend((content, hash(row.squeezed_input), answer_hash(row.record)))
         self._num_rows += 1
         if len(self._buffer) >= 3 * _BUFFERED_ROWS:
             self._flush()
