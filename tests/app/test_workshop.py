@@ -9,8 +9,9 @@ from fettle.app.workshop.cleaning import CleanRequest, clean_data, save_steps, s
 from fettle.app.workshop.exporting import export_data
 from fettle.app.workshop.importing import import_data
 from fettle.app.workshop.lineage import ancestry, changes_of, compare_versions
+from fettle.app.workshop.looking import find_rows
 from fettle.app.workshop.splitting import fold_data, split_data
-from fettle.app.workshop.versions import find_rows, load_rows
+from fettle.app.workshop.versions import load_rows
 from fettle.data.splits.split import Shares, SplitSettings
 from fettle.errors import RequestError
 from fettle.quality.checking import CHECKS

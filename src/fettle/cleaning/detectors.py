@@ -14,11 +14,7 @@ import numpy.typing as npt
 import py3langid
 
 from fettle.errors import RequestError
-from fettle.quality.alike.similar import semantic_pairs, similar_pairs
-from fettle.quality.checking import check_by_kind
 from fettle.quality.finding import Check
-from fettle.quality.sensitive.personal import find_personal, redact
-from fettle.quality.sensitive.standins import Standins
 
 Pair = tuple[int, int, float]
 
@@ -88,26 +84,6 @@ class Detectors:
     semantic_pairs: SemanticPairs | None = None
     language: TellLanguage = language_of
     checks: Mapping[str, Check] = field(default_factory=dict)
-
-
-def usual_detectors() -> Detectors:
-    """The detectors of the room below."""
-    return Detectors(
-        find_personal=find_personal,
-        new_redact=_new_redact,
-        similar_pairs=similar_pairs,
-        semantic_pairs=semantic_pairs,
-        checks=check_by_kind(),
-    )
-
-
-def _new_redact() -> Redact:
-    standins = Standins()
-
-    def redact_with_memory(text: str, found: Sequence[Any], how: str, salt: str) -> str:
-        return redact(text, found, how, salt, standins)  # type: ignore[arg-type]
-
-    return redact_with_memory
 
 
 def missing_detector(operation: str, what: str) -> RequestError:

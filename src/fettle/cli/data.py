@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import msgspec
 import typer
 from rich.markup import escape
 
 from fettle.app.workshop.importing import HowToRead, ImportResult, import_data
-from fettle.app.workshop.splitting import fold_data, split_data
-from fettle.app.workshop.versions import find_rows, list_data
+from fettle.app.workshop.versions import list_data
 from fettle.cli.command import JSON, OUT, new_app, print_json, run_app
+from fettle.cli.main import LazyModule
 from fettle.cli.show import show_faults
 from fettle.cli.workshop.checking import check_command, clean_command
 from fettle.cli.workshop.exporting import export_command
@@ -20,6 +21,12 @@ from fettle.data.records import answer_text, input_text
 from fettle.data.splits.split import Shares, SplitSettings
 from fettle.errors import RequestError
 from fettle.storage.workspace import open_workspace
+
+if TYPE_CHECKING:
+    from fettle.app.workshop import looking, splitting
+else:
+    looking = LazyModule("fettle.app.workshop.looking")
+    splitting = LazyModule("fettle.app.workshop.splitting")
 
 _LARGE_GROUP = 0.05
 
@@ -134,7 +141,7 @@ def split_command(
     fettle data split tickets#1a2b --test 0.1 --validation 0.05 --stratify
     """
     settings = SplitSettings(Shares(1 - test - validation, validation, test), group_by, stratify, by_time)
-    result = split_data(open_workspace(), version, settings)
+    result = splitting.split_data(open_workspace(), version, settings)
     if json:
         print_json(result.as_json())
         return
@@ -166,7 +173,7 @@ def fold_command(
     fettle data fold tickets --folds 5
     fettle data fold tickets@train --folds 3 --group-by customer
     """
-    made = fold_data(open_workspace(), version, folds, group_by)
+    made = splitting.fold_data(open_workspace(), version, folds, group_by)
     if json:
         print_json([{"version": fold.label, **fold.report} for fold in made])
         return
@@ -211,7 +218,7 @@ def show_command(
     fettle data show tickets@test --rows 20 --search "refund card"
     fettle data show tickets --where 'label == "late" and text matches /[0-9]{5}/'
     """
-    stored, found = find_rows(open_workspace(), version, where, search)
+    stored, found = looking.find_rows(open_workspace(), version, where, search)
     if json:
         shown = [
             {"file": row.file, "line": row.line, "part": row.part, "record": row.record, "fields": row.fields}

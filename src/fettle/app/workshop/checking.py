@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version as version_of
+from itertools import groupby
 
 from fettle.app.workshop.looking import Lens, Progress, given_for
-from fettle.app.workshop.showing import shown_finding
+from fettle.app.workshop.showing import joined_findings, shown_finding
 from fettle.app.workshop.versions import load_rows
 from fettle.cleaning.where import Where, fields_of
 from fettle.data.records import LabelledText, MultiLabelledText, Row, input_text
 from fettle.errors import RequestError
 from fettle.quality.checking import check_leaks, check_rows
 from fettle.quality.finding import VERSION_WORD, Finding
-from fettle.reporting.data_report import DataReport, Lengths, NotLooked, lengths_of
+from fettle.reporting.data_report import DataReport, Lengths, NotLooked, ShownFinding, lengths_of
 from fettle.storage.catalogue import StoredVersion, now
 from fettle.storage.workspace import Workspace
 
 _MOST_SLICES = 200
+_MOST_APART = 3
 
 
 @dataclass(frozen=True)
@@ -95,13 +97,18 @@ class Checked:
             parts=dict(parts),
             made_at=now(),
             made_with=f"fettle {version_of('fettle-llm')}",
-            findings=tuple(
-                shown_finding(finding, self.rows, self.others, self.mend(finding)) for finding in self.findings
-            ),
+            findings=tuple(self._shown()),
             class_counts=dict(labels),
             lengths=self._lengths(),
             not_looked=tuple(NotLooked(check, reason) for check, reason in self.not_looked),
         )
+
+    def _shown(self) -> Iterator[ShownFinding]:
+        """Each finding with its examples; of very many of one kind one for all, with an example of each."""
+        ordered = sorted(self.findings, key=lambda finding: (finding.severity, finding.kind))
+        for _, group in groupby(ordered, key=lambda finding: (finding.severity, finding.kind)):
+            shown = [shown_finding(each, self.rows, self.others, self.mend(each)) for each in group]
+            yield from shown if len(shown) <= _MOST_APART else [joined_findings(shown)]
 
     def _lengths(self) -> tuple[Lengths, ...]:
         by_unit = [("characters", [len(input_text(row.record)) for row in self.rows]), ("tokens", self.num_tokens)]

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from fettle.app.workshop.looking import Lens, Progress, given_for
 from fettle.app.workshop.versions import Operation, find_version, keep_version, stream_rows
-from fettle.cleaning.detectors import usual_detectors
 from fettle.cleaning.operation import Change, Cleaned
 from fettle.cleaning.steps import Step, clean, parse_steps, read_words, write_steps
+from fettle.cleaning.usual import usual_detectors
 from fettle.data.changes import RowChange
 from fettle.data.records import Row
 from fettle.data.versions import rows_of_part

@@ -1,6 +1,6 @@
-"""What checks and operations may use beside the rows: a base to count tokens and to embed texts with.
+"""Rows that are looked for, and what checks and operations may use beside the rows: a base to look at them with.
 
-Light: nothing here opens a model. `lens.py` does, for whoever names a base.
+Nothing here opens a model. `lens.py` does, for whoever names a base.
 """
 
 from __future__ import annotations
@@ -8,8 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from fettle.data.records import Record, Row
+from fettle.app.workshop.versions import load_rows
+from fettle.cleaning.where import Where, fields_of
+from fettle.data.records import Record, Row, texts_of
 from fettle.quality.finding import Embed, Given
+from fettle.storage.catalogue import StoredVersion
+from fettle.storage.workspace import Workspace
 
 Progress = Callable[[str], None]
 
@@ -41,3 +45,23 @@ def given_for(
         num_tokens=lens.count(task, rows),
         most_tokens=lens.most_tokens,
     )
+
+
+def find_rows(
+    workspace: Workspace, reference: str, where: str = "", search: str = ""
+) -> tuple[StoredVersion, list[Row]]:
+    """The rows of a version that fulfil an expression, and in which all words of `search` stand."""
+    version, rows = load_rows(workspace, reference)
+    if where:
+        asked = Where.parse(where)
+        asked.check_names(fields_of(rows))
+        rows = [row for row, holds in zip(rows, asked.holds(rows), strict=True) if holds]
+    words = search.casefold().split()
+    if words:
+        rows = [row for row in rows if _holds_all(row, words)]
+    return version, rows
+
+
+def _holds_all(row: Row, words: Sequence[str]) -> bool:
+    said = "\n".join([*texts_of(row.record), *row.fields.values()]).casefold()
+    return all(word in said for word in words)

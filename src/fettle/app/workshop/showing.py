@@ -39,6 +39,16 @@ def shown_finding(finding: Finding, rows: Sequence[Row], others: Sequence[Row], 
     return ShownFinding(finding.kind, finding.severity, finding.problem, num_rows, tuple(examples), mend)
 
 
+def joined_findings(findings: Sequence[ShownFinding]) -> ShownFinding:
+    """Many findings of one kind as one: the largest first, an example of each, and what its rows have in common."""
+    ordered = sorted(findings, key=lambda finding: -finding.num_rows)
+    first = ordered[0]
+    num_rows = sum(finding.num_rows for finding in ordered)
+    problem = f"{len(ordered):,} findings of this kind; the largest: {first.problem}"
+    examples = tuple(finding.examples[0] for finding in ordered if finding.examples)[:_MOST_EXAMPLES]
+    return ShownFinding(first.kind, first.severity, problem, num_rows, examples, first.mend)
+
+
 def _shown(
     row: Row, known: Sequence[Mapping[str, Any]] = (), partners: tuple[ShownRow, ...] = (), num_partners: int = 0
 ) -> ShownRow:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from fettle.cleaning.where import Where, fields_of
 from fettle.data.changes import RowChange, write_changes
-from fettle.data.records import Row, texts_of
+from fettle.data.records import Row
 from fettle.data.versions import Written, parse_version_name, read_rows, rows_of_part, write_rows
 from fettle.errors import RequestError
 from fettle.storage.catalogue import StoredVersion, now
@@ -41,26 +40,6 @@ def load_rows(workspace: Workspace, reference: str) -> tuple[StoredVersion, list
             f"{version.label} has no rows in the part {part!r}", attempt=f"fettle data split {version.dataset}"
         )
     return version, chosen
-
-
-def find_rows(
-    workspace: Workspace, reference: str, where: str = "", search: str = ""
-) -> tuple[StoredVersion, list[Row]]:
-    """The rows of a version that fulfil an expression, and in which all words of `search` stand."""
-    version, rows = load_rows(workspace, reference)
-    if where:
-        asked = Where.parse(where)
-        asked.check_names(fields_of(rows))
-        rows = [row for row, holds in zip(rows, asked.holds(rows), strict=True) if holds]
-    words = search.casefold().split()
-    if words:
-        rows = [row for row in rows if _holds_all(row, words)]
-    return version, rows
-
-
-def _holds_all(row: Row, words: Sequence[str]) -> bool:
-    said = "\n".join([*texts_of(row.record), *row.fields.values()]).casefold()
-    return all(word in said for word in words)
 
 
 def stream_rows(workspace: Workspace, version: StoredVersion) -> Iterator[Row]:

@@ -6,24 +6,29 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import groupby
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 from rich.markup import escape
 from rich.table import Table
 
-from fettle.app.workshop.checking import Checked, CheckRequest, check_data, check_leaks_between
-from fettle.app.workshop.cleaning import CleanRequest, CleanResult, clean_data, save_steps, steps_of
-from fettle.app.workshop.looking import Lens
 from fettle.cli.command import ERR, JSON, OUT, print_json
 from fettle.cli.main import LazyModule
 from fettle.data.records import Row, input_text
 from fettle.errors import RequestError
 from fettle.quality.finding import SEVERITIES, Finding
-from fettle.reporting.data_page import data_page
 from fettle.storage.publish import publish_bytes
 from fettle.storage.workspace import open_workspace
 
-_lens = LazyModule("fettle.app.workshop.lens")
+if TYPE_CHECKING:
+    from fettle.app.workshop import checking, cleaning, lens
+    from fettle.app.workshop.looking import Lens
+    from fettle.reporting import data_page as page
+else:
+    checking = LazyModule("fettle.app.workshop.checking")
+    cleaning = LazyModule("fettle.app.workshop.cleaning")
+    lens = LazyModule("fettle.app.workshop.lens")
+    page = LazyModule("fettle.reporting.data_page")
 
 _COLOURS = {"error": "bold red", "warning": "yellow", "note": "cyan"}
 _MOST_SHOWN = 3
@@ -55,13 +60,14 @@ def check_command(
         )
     with _status() as progress:
         workspace = open_workspace()
-        lens = _open_lens(base)
+        opened = _open_lens(base)
         if leaks:
-            checked = check_leaks_between(workspace, versions[0], versions[1], lens, progress)
+            checked = checking.check_leaks_between(workspace, versions[0], versions[1], opened, progress)
         else:
-            checked = check_data(workspace, CheckRequest(versions[0], like, lens, slices), progress)
+            request = checking.CheckRequest(versions[0], like, opened, slices)
+            checked = checking.check_data(workspace, request, progress)
     if html is not None:
-        publish_bytes(html, data_page(checked.report()).encode())
+        publish_bytes(html, page.data_page(checked.report()).encode())
     if json:
         print_json(checked.as_json())
     else:
@@ -89,18 +95,19 @@ def clean_command(
     fettle data clean tickets@train drop=wrong-label balance=down --dry-run
     fettle data clean tickets keep='words > 3 and language == "en"' --save steps.toml
     """
-    asked = steps_of(operations or [], steps)
+    asked = cleaning.steps_of(operations or [], steps)
     with _status() as progress:
-        result = clean_data(open_workspace(), CleanRequest(version, asked, _open_lens(base), rehearse), progress)
+        request = cleaning.CleanRequest(version, asked, _open_lens(base), rehearse)
+        result = cleaning.clean_data(open_workspace(), request, progress)
     if save is not None:
-        save_steps(asked, save)
+        cleaning.save_steps(asked, save)
     if json:
         print_json(result.as_json())
         return
     show_cleaned(result, is_rehearsal=rehearse)
 
 
-def show_checked(checked: Checked) -> None:
+def show_checked(checked: checking.Checked) -> None:
     """Findings for people: a line a kind with its rows and its mend, and some of the rows."""
     against = f" against {checked.other}" if checked.other else ""
     OUT.print(f"[bold]{checked.version.label}[/]: {len(checked.rows):,} rows{against}", highlight=False)
@@ -128,7 +135,7 @@ def show_checked(checked: Checked) -> None:
     OUT.print(f"\n{_verdict(checked.findings)}", highlight=False)
 
 
-def show_cleaned(result: CleanResult, *, is_rehearsal: bool) -> None:
+def show_cleaned(result: cleaning.CleanResult, *, is_rehearsal: bool) -> None:
     """What each operation did, for people."""
     for step, counts in result.counts.items():
         said = ", ".join(f"{count:,} {action}" for action, count in counts.items()) or "nothing to do"
@@ -152,8 +159,7 @@ def _open_lens(base: str) -> Lens | None:
     """Only who names a base waits for what opens it."""
     if not base:
         return None
-    lens: Lens = _lens.open_lens(open_workspace(), base)  # type: ignore[operator]
-    return lens
+    return lens.open_lens(open_workspace(), base)
 
 
 @contextmanager
@@ -166,7 +172,7 @@ def _status() -> Iterator[Callable[[str], None]]:
         yield lambda said: status.update(escape(said))
 
 
-def _show_slices(checked: Checked) -> None:
+def _show_slices(checked: checking.Checked) -> None:
     if not checked.slices:
         return
     kinds = sorted({kind for each in checked.slices for kind in each.findings})
