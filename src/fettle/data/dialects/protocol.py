@@ -33,7 +33,8 @@ class Dialect:
 
     `suits` says of one row whether its values have the shape of this dialect, None where they leave it open; it tells
     dialects of the same columns apart and judges no fault. With `never` among its columns a row is something else.
-    `takes_rest`: every other column is part of the record too, and comes to `parse` under its own name.
+    `takes_rest`: every other column is part of the record too, and comes to `parse` under its own name. `is_own`: rows
+    as fettle itself writes them, with the fields and the part that they had.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Dialect:
     suits: Callable[[Fields], bool | None] = leaves_open
     never: tuple[str, ...] = ()
     takes_rest: bool = False
+    is_own: bool = False
 
     def matches(self, columns: Collection[str]) -> str | None:
         """The evidence, in words, that columns of these names are this dialect; None where they are not."""

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import msgspec
+
 from fettle.data.dialects.chat import ASSISTANT_TEXT, CHAT, GRADED_CHAT, SHAREGPT
 from fettle.data.dialects.judged import JUDGED, JUDGED_ALPACA, JUDGED_CHAT, JUDGED_SHAREGPT, STEPS
 from fettle.data.dialects.labelled import CHAT_TARGETS, LABELLED, MULTI_LABELLED, TEXT_TARGETS
@@ -13,11 +17,48 @@ from fettle.data.dialects.preferences import (
     SHAREGPT_PREFERENCE,
 )
 from fettle.data.dialects.prompts import ALPACA, GRADED_PROMPT, PROMPT_COMPLETION
-from fettle.data.dialects.protocol import Dialect
+from fettle.data.dialects.protocol import Dialect, Fields
 from fettle.data.dialects.tagged import SPAN_TAGGED, TOKEN_TAGGED
 from fettle.data.dialects.texts import PAIR, PAIR_SCORE, SCORED, SCORED_PAIR, TEXT
+from fettle.data.records import TASK_OF_RECORD, BadRecord, Record
+
+_records: msgspec.json.Decoder[Record] = msgspec.json.Decoder(Record)
+
+
+def _parse_own(fields: Fields) -> Record:
+    try:
+        return _records.decode(msgspec.json.encode(fields.get("record")))
+    except msgspec.ValidationError as fault:
+        raise BadRecord(f"the record is none: {fault}", expected="a record as fettle writes it") from None
+
+
+def _is_of(kind: type[msgspec.Struct]) -> Callable[[Fields], bool]:
+    tag = kind.__struct_config__.tag
+
+    def suits(fields: Fields) -> bool:
+        record = fields.get("record")
+        return isinstance(record, dict) and record.get("type") == tag
+
+    return suits
+
+
+OWN: tuple[Dialect, ...] = tuple(
+    Dialect(
+        f"own_{kind.__struct_config__.tag}",
+        task,
+        "rows as fettle writes them",
+        _parse_own,
+        required=("record", "fields", "part"),
+        optional=("file", "line"),
+        suits=_is_of(kind),
+        is_own=True,
+    )
+    for kind, task in TASK_OF_RECORD.items()
+)
+"""One for each kind of record, since the task of a file is that of its dialect."""
 
 TIERS: tuple[tuple[Dialect, ...], ...] = (
+    OWN,
     (OPENAI_PREFERENCE, SHAREGPT_PREFERENCE, ALPACA_PREFERENCE, CHAT_PREFERENCE, PREFERENCE),
     (STEPS, JUDGED_CHAT, JUDGED_SHAREGPT, JUDGED_ALPACA, JUDGED),
     (TOKEN_TAGGED, TEXT_TARGETS, CHAT_TARGETS, GRADED_CHAT, ASSISTANT_TEXT),

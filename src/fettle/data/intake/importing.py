@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import cast
 
 from fettle.data.containers.protocol import QuarantineForm, RawRow, RefusedRow
 from fettle.data.intake.quarantine import Refusal
 from fettle.data.intake.recognise import Recognised, recognise
-from fettle.data.records import BadRecord, Row
+from fettle.data.records import BadRecord, Record, Row
+from fettle.data.splits.split import PARTS
 from fettle.data.streams.source import File, identity_of
 from fettle.errors import Fault, FettleError, RequestError
 
@@ -141,8 +143,20 @@ def _row(file: str, item: RawRow | RefusedRow, how: Recognised) -> Row | Refusal
         record = how.dialect.parse(how.fields_of(item.fields))
     except BadRecord as bad:
         return Refusal(Fault(file, item.line, bad.problem, bad.expected, bad.attempt), item.raw)
+    if how.dialect.is_own:
+        return _own_row(file, item, record)
     rest = how.rest_of(item.fields)
     return Row(record, file, item.line, {column: _as_text(value) for column, value in rest.items()} if rest else {})
+
+
+def _own_row(file: str, item: RawRow, record: Record) -> Row | Refusal:
+    """A row that fettle wrote: it brings its fields and its part."""
+    fields, part = item.fields.get("fields"), item.fields.get("part")
+    is_sound = isinstance(fields, dict) and all(isinstance(value, str) for value in fields.values())
+    if not is_sound or part not in ("", *PARTS):
+        expected = f"fields of texts, and a part: {', '.join(PARTS)} or none"
+        return Refusal(Fault(file, item.line, "its fields or its part are none", expected, ""), item.raw)
+    return Row(record, file, item.line, cast("dict[str, str]", fields), str(part))
 
 
 def _as_text(value: object) -> str:
