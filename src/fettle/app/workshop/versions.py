@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from fettle.data.changes import RowChange, write_changes
 from fettle.data.records import Row
 from fettle.data.versions import Written, parse_version_name, read_rows, rows_of_part, write_rows
-from fettle.errors import RequestError
+from fettle.errors import DamagedFile, RequestError
 from fettle.storage.catalogue import StoredVersion, now
 from fettle.storage.workspace import Workspace
 
@@ -44,6 +44,12 @@ def load_rows(workspace: Workspace, reference: str) -> tuple[StoredVersion, list
 
 def stream_rows(workspace: Workspace, version: StoredVersion) -> Iterator[Row]:
     """The rows of a version one by one; its file was found to be the one that was written."""
+    if not workspace.blobs.path(version.rows_blob).exists():
+        raise DamagedFile(
+            f"the rows of {version.label} are not there any more",
+            expected="a version whose rows were kept; fettle data gc --keep lets go of older ones",
+            attempt=f"fettle data log {version.dataset}",
+        )
     return read_rows(workspace.blobs.checked(version.rows_blob))
 
 
