@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import product
 
+from fettle.data.splits.groups import joined
 from fettle.quality.alike.similar import similar_pairs
 from fettle.quality.whole.slips import is_slip, with_gaps
 
@@ -124,22 +125,12 @@ def _asks_another_thing(first: str, second: str) -> bool:
 
 def _connected(edges: Iterable[tuple[int, int]]) -> list[list[int]]:
     """The groups that hang together, each in order, by their first member."""
-    parent: dict[int, int] = {}
-
-    def root(place: int) -> int:
-        parent.setdefault(place, place)
-        while parent[place] != place:
-            parent[place] = parent[parent[place]]
-            place = parent[place]
-        return place
-
-    for first, second in edges:
-        one, other = sorted((root(first), root(second)))
-        parent[other] = one
+    pairs = list(edges)
+    heads = joined(1 + max((max(pair) for pair in pairs), default=-1), pairs)
     groups: dict[int, list[int]] = defaultdict(list)
-    for place in sorted(parent):
-        groups[root(place)].append(place)
-    return list(groups.values())
+    for place, head in enumerate(heads):
+        groups[head].append(place)
+    return [members for members in groups.values() if len(members) > 1]
 
 
 def restated_pairs(texts: Sequence[str]) -> list[tuple[int, int]]:
