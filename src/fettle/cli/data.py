@@ -90,8 +90,9 @@ def show_import(result: ImportResult) -> None:
     if result.passed_over:
         names = ", ".join(path.name for path in result.passed_over[:3])
         rest = ", …" if len(result.passed_over) > 3 else ""
+        num_files = _counted(len(result.passed_over), "file")
         OUT.print(
-            f"note: {len(result.passed_over)} files are empty or no text and were passed over: {names}{rest}",
+            f"note: passed over {num_files}, empty, of another kind or about the others: {names}{rest}",
             style="yellow",
             markup=False,
         )
@@ -103,12 +104,12 @@ def show_import(result: ImportResult) -> None:
     )
     repeats = result.repeats
     if repeats.duplicates:
-        OUT.print(f"note: {_counted(repeats.duplicates, 'row')} in the files that an earlier one says", style="yellow")
+        OUT.print(f"note: {_counted(repeats.duplicates, 'repeat')} of an earlier row of the files", style="yellow")
     if repeats.conflicts:
-        OUT.print(f"note: {_counted(repeats.conflicts, 'input')} with more than one answer", style="yellow")
+        OUT.print(f"note: more than one answer to {_counted(repeats.conflicts, 'input')}", style="yellow")
     if repeats.known:
         rows = _counted(repeats.known, "row")
-        OUT.print(f"note: {rows} of the files in the dataset already, and now there twice", style="yellow")
+        OUT.print(f"note: in the dataset already, and now there twice: {rows}", style="yellow")
     if result.quarantine:
         OUT.print(
             f"refused rows: {result.quarantine} (mend them, then import that file)", highlight=False, soft_wrap=True
