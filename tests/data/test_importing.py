@@ -180,9 +180,17 @@ def test_faults_of_all_files_are_collected_before_anything_stops(tmp_path):
 def test_files_of_several_tasks_are_refused(tmp_path):
     labelled = write(tmp_path, "a.csv", "text,label\na,x\n")
     asked = write(tmp_path, "b.csv", "question,answer\na,x\n")
-    with pytest.raises(RequestError, match="several tasks: chat, classify") as caught:
+    with pytest.raises(RequestError, match=r"several tasks: chat \(1\), classify \(1\)") as caught:
         import_files([labelled, asked], {}, None)
-    assert [fault.file for fault in caught.value.faults] == [str(labelled), str(asked)]
+    assert [fault.file for fault in caught.value.faults] == [str(asked), str(labelled)]
+
+
+def test_among_files_of_several_tasks_the_odd_ones_are_named_first(tmp_path):
+    many = [write(tmp_path, f"{number}.csv", "question,answer\na,x\n") for number in range(12)]
+    odd = write(tmp_path, "notes.txt", "One day.\n\nAnother day.\n")
+    with pytest.raises(RequestError, match=r"chat \(12\), text \(1\)") as caught:
+        import_files([*many, odd], {}, None)
+    assert [fault.file for fault in caught.value.faults] == [str(odd), *map(str, many)]
 
 
 def test_several_forms_of_one_task_make_one_import(tmp_path):

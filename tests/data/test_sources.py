@@ -43,6 +43,26 @@ def test_a_folder_stands_for_its_files_in_order_of_their_paths(folder: Path) -> 
     assert [path.name for path in found.passed_over] == ["empty.txt", "picture.png"]
 
 
+def test_a_readme_beside_data_is_passed_over_and_among_texts_it_is_one_of_them(tmp_path: Path) -> None:
+    for name in ("README.md", "LICENSE.txt", "readme_rows.txt", "rows/a.jsonl"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text('{"text": "one"}\n')
+    found = find_files([tmp_path])
+    assert [path.name for path in found.files] == ["readme_rows.txt", "a.jsonl"]
+    assert [path.name for path in found.passed_over] == ["LICENSE.txt", "README.md"]
+    assert find_files([tmp_path / "README.md"]).files == [tmp_path / "README.md"]
+    with zipfile.ZipFile(tmp_path / "rows.zip", "w") as archive:
+        archive.writestr("set/README.txt", "Rows.")
+        archive.writestr("set/rows.csv", "text,label\na,x\n")
+    packed = find_files([tmp_path / "rows.zip"])
+    assert [(file.name, other.name) for file, other in zip(packed.files, packed.passed_over, strict=True)] == [
+        ("rows.csv", "README.txt")
+    ]
+    (tmp_path / "rows" / "a.jsonl").unlink()
+    (tmp_path / "rows.zip").unlink()
+    assert len(find_files([tmp_path]).files) == 3, "a folder of texts alone"
+
+
 def test_a_file_that_is_named_is_read_whatever_its_name(folder: Path) -> None:
     named = [folder / "picture.png", folder / "none.txt", folder / ".hidden.txt"]
     assert find_files(named).files == named

@@ -199,6 +199,7 @@ def test_leaks_between_two_versions_name_both_sides():
     assert (second.members, second.others, second.evidence["how"]) == ((2,), (0,), ["near"])
     assert second.evidence["pairs"] == [[2, 0, 0.9773, "near"]]
     assert first.problem == "2 rows and 1 row of the other version have the same input"
+    assert not first.mend and not second.mend, "drop=leak looks at the parts of one version, and would find nothing"
     assert not leaks_between(ours, []) and not leaks_between([], theirs)
 
 

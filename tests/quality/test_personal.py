@@ -208,3 +208,11 @@ def test_a_tagger_joins_in_and_its_names_are_redacted():
     text = "Ada Lovelace wrote to jo@x.org"
     found = find_personal(text, tagged=[Found("person", 0, 12, 0.9)])
     assert redact(text, found) == "[PERSON] wrote to [EMAIL]"
+
+
+@pytest.mark.parametrize("text", ["Passage: A1b2c3d4e5 was sung.", "Secretary: x9y8z7q6w5", "tokenizer = v3x9_k2j1q"])
+def test_a_word_that_begins_like_a_password_names_none(text):
+    assert not [found for found in find_personal(text) if found.kind == "secret"]
+    assert [
+        found for found in find_personal(text.replace(text.split()[0].strip(":"), "password")) if found.kind == "secret"
+    ]

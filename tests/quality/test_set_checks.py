@@ -158,7 +158,7 @@ def test_imbalance_counts_what_is_learned_only():
     rows += [labelled("rare", "seldom", "train")] * 3 + [labelled("held", "seldom", "test")] * 50
     rare, ratio = of_labels.label_balance(rows, GIVEN)
     assert rare.members == (90, 91, 92) and rare.evidence["counts"] == {"often": 90, "seldom": 3}
-    assert "30 times" in ratio.problem and ratio.mend.endswith("balance=down")
+    assert "30 times" in ratio.problem and ratio.mend.endswith("balance=up")
     assert "every row" in the(of_labels.label_balance(rows[:90], GIVEN), "imbalance").problem
 
 

@@ -146,7 +146,7 @@ def test_a_tagger_adds_names_and_is_called_once():
 def test_the_language_that_was_asked_for_decides():
     rows = labelled(CLEAN * 3)
     (finding,) = check_language(rows, Given(task="classify", language="de"))
-    assert len(finding.members) > 12 and finding.mend.endswith("keep=language==de")
+    assert len(finding.members) > 12 and finding.mend.endswith(" drop=language")
     assert not [*check_language(rows, Given(task="classify", language="en"))]
 
 

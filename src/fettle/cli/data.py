@@ -97,8 +97,9 @@ def show_import(result: ImportResult) -> None:
     if result.passed_over:
         names = ", ".join(path.name for path in result.passed_over[:3])
         rest = ", …" if len(result.passed_over) > 3 else ""
+        num_files = _counted(len(result.passed_over), "file")
         OUT.print(
-            f"note: {len(result.passed_over)} files are empty or no text and were passed over: {names}{rest}",
+            f"note: passed over {num_files}, empty, of another kind or about the others: {names}{rest}",
             style="yellow",
             markup=False,
         )
@@ -110,15 +111,20 @@ def show_import(result: ImportResult) -> None:
     )
     repeats = result.repeats
     if repeats.duplicates:
-        OUT.print(f"note: {repeats.duplicates} rows stand in the files more than once", style="yellow")
+        OUT.print(f"note: {_counted(repeats.duplicates, 'repeat')} of an earlier row of the files", style="yellow")
     if repeats.conflicts:
-        OUT.print(f"note: {repeats.conflicts} inputs stand with more than one answer", style="yellow")
+        OUT.print(f"note: more than one answer to {_counted(repeats.conflicts, 'input')}", style="yellow")
     if repeats.known:
-        OUT.print(f"note: {repeats.known} rows were in the dataset already and are now there twice", style="yellow")
+        rows = _counted(repeats.known, "row")
+        OUT.print(f"note: in the dataset already, and now there twice: {rows}", style="yellow")
     if result.quarantine:
         OUT.print(
             f"refused rows: {result.quarantine} (mend them, then import that file)", highlight=False, soft_wrap=True
         )
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 @app.command("split")
@@ -149,7 +155,8 @@ def split_command(
     OUT.print(f"[bold]{result.version.label}[/]: {shown}", highlight=False)
     largest = result.split.num_rows_of_largest_group
     if largest > _LARGE_GROUP * len(result.split.rows):
-        OUT.print(f"note: {largest:,} rows hang together by being nearly the same, and are on one side", style="yellow")
+        why = f"have one {group_by}, or are nearly the same" if group_by else "are nearly the same"
+        OUT.print(f"note: {largest:,} rows stand on one side because they {why}", style="yellow")
     for straddle in result.split.conflicts[:3]:
         places = ", ".join(
             f"{result.split.rows[place].file}:{result.split.rows[place].line} {part}"

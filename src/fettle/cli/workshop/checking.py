@@ -14,7 +14,7 @@ from rich.table import Table
 
 from fettle.cli.command import ERR, JSON, OUT, print_json
 from fettle.cli.main import LazyModule
-from fettle.data.records import Row, input_text
+from fettle.data.records import Row, answer_text, input_text
 from fettle.errors import RequestError
 from fettle.quality.finding import SEVERITIES, Finding
 from fettle.storage.publish import publish_bytes
@@ -32,7 +32,11 @@ else:
 
 _COLOURS = {"error": "bold red", "warning": "yellow", "note": "cyan"}
 _MOST_SHOWN = 3
+_MOST_ROWS_SHOWN = 4
+"""Even, as rows that contradict each other or are alike often come in pairs."""
+
 _MOST_CHARACTERS = 110
+_MOST_ANSWER_CHARACTERS = 40
 
 
 def check_command(
@@ -124,8 +128,13 @@ def show_checked(checked: checking.Checked) -> None:
         )
         for finding in findings[:_MOST_SHOWN]:
             OUT.print(f"         {finding.problem}", markup=False, highlight=False)
-            for place in finding.members[:_MOST_SHOWN]:
-                OUT.print(f"           {_line(checked.rows[place])}", markup=False, highlight=False, style="dim")
+            likelier = _likelier(finding)
+            for place in finding.members[:_MOST_ROWS_SHOWN]:
+                said = f"; likelier {likelier[place]}" if place in likelier else ""
+                OUT.print(f"           {_line(checked.rows[place])}{said}", markup=False, highlight=False, style="dim")
+            for place in finding.others[:_MOST_ROWS_SHOWN]:
+                said = f"in {checked.other}: {_line(checked.others[place])}"
+                OUT.print(f"           {said}", markup=False, highlight=False, style="dim")
         mends = {checked.mend(finding): None for finding in findings if finding.mend}
         for mend in mends:
             OUT.print(f"         try  {mend}", markup=False, highlight=False, style="green")
@@ -187,10 +196,22 @@ def _show_slices(checked: checking.Checked) -> None:
     OUT.print(table)
 
 
+def _likelier(finding: Finding) -> dict[int, str]:
+    """For rows whose label is doubted the label that rows like them have."""
+    rows = finding.evidence.get("rows", [])
+    return {each["row"]: each["likelier"] for each in rows if isinstance(each, dict) and "likelier" in each}
+
+
 def _line(row: Row) -> str:
-    said = " ".join(input_text(row.record).split())
-    shown = said if len(said) <= _MOST_CHARACTERS else said[: _MOST_CHARACTERS - 1] + "…"
-    return f"{row.file}:{row.line}{f' {row.part}' if row.part else ''}  {shown}"
+    """Where a row stands, what it asks and what it answers: without its label nobody can judge a doubted one."""
+    answer = _short(answer_text(row.record), _MOST_ANSWER_CHARACTERS)
+    said = _short(input_text(row.record), _MOST_CHARACTERS) + (f"  ->  {answer}" if answer else "")
+    return f"{row.file}:{row.line}{f' {row.part}' if row.part else ''}  {said}"
+
+
+def _short(text: str, most: int) -> str:
+    said = " ".join(text.split())
+    return said if len(said) <= most else said[: most - 1] + "…"
 
 
 def _verdict(findings: Sequence[Finding]) -> str:

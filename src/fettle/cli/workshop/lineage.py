@@ -109,7 +109,7 @@ def _told(report: Mapping[str, object]) -> list[str]:
     lines = []
     files = report.get("files")
     if isinstance(files, list):
-        lines += [f"{file['file']}  sha256 {file['sha256'][:12]}…" for file in files[:_MOST_SHOWN]]
+        lines += [_file_told(file) for file in files[:_MOST_SHOWN]]
         if len(files) > _MOST_SHOWN:
             lines.append(f"and {len(files) - _MOST_SHOWN} more files")
     lines += [f"{name} {value}" for name, value in report.items() if isinstance(value, str) and "\n" not in value]
@@ -123,6 +123,13 @@ def _told(report: Mapping[str, object]) -> list[str]:
     if isinstance(steps, list):
         lines += [str(step) for step in steps]
     return lines
+
+
+def _file_told(file: object) -> str:
+    """A file with its hash, or its name alone: a report need not have more."""
+    if isinstance(file, dict):
+        return f"{file['file']}  sha256 {file['sha256'][:12]}…"
+    return str(file)
 
 
 def _show_difference(difference: RowDifference) -> None:

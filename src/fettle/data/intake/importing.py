@@ -102,13 +102,27 @@ def _recognise_all(
     _raise_all([str(path) for path in paths], broken)
     tasks = {how.dialect.task for _, how in recognised}
     if len(tasks) > 1:
-        raise RequestError(
-            f"the files are of several tasks: {', '.join(sorted(tasks))}",
-            expected="files of one task in one import",
-            attempt="one import for each task, or --task to say which is meant",
-            faults=[Fault(file, 0, f"this is read as {how.dialect.task}", how.why, "") for file, how in recognised],
-        )
+        raise _of_several_tasks(recognised)
     return recognised
+
+
+def _of_several_tasks(recognised: Sequence[tuple[str, Recognised]]) -> RequestError:
+    """The tasks with the fewest files come first: among many files these are the ones that nobody meant."""
+    by_task: dict[str, list[tuple[str, Recognised]]] = {}
+    for file, how in recognised:
+        by_task.setdefault(how.dialect.task, []).append((file, how))
+    fewest_first = sorted(by_task, key=lambda task: (len(by_task[task]), task))
+    counts = ", ".join(f"{task} ({len(by_task[task]):,})" for task in sorted(by_task))
+    return RequestError(
+        f"the files are of several tasks: {counts}",
+        expected="files of one task in one import",
+        attempt="leave out the files of the other task, or --task to read all as one",
+        faults=[
+            Fault(file, 0, f"this is read as {task}", how.why, "")
+            for task in fewest_first
+            for file, how in by_task[task]
+        ],
+    )
 
 
 def _none_left(recognised: Sequence[tuple[str, Recognised]], num: int, faults: Sequence[Fault]) -> RequestError:

@@ -23,12 +23,19 @@ SUFFIXES = (
     *(".arrow", ".feather", ".ipc", ".conll", ".iob", ".iob2", ".bio", ".html", ".htm", ".xhtml", ".xml"),
 )
 STANDARD_INPUT = "-"
+_PROSE = (".txt", ".md", ".markdown", ".html", ".htm")
+_ABOUT = re.compile(r"(readme|licen[cs]e|copying|notice|changelog|contributing)\b", re.I)
+"""What a publisher lays beside data. Among other texts such a file is a text like them."""
+
 _COLLAPSED_ADDRESS = re.compile(r"([a-z][a-z0-9]+):/(?!/)")
 
 
 @dataclass(frozen=True, slots=True)
 class FoundFiles:
-    """The files to read, and those of folders and archives that are empty, of another kind, or archives in archives."""
+    """The files to read, and those that folders and archives hold beside them.
+
+    These are empty, of another kind, archives in archives, or a readme or a licence beside data.
+    """
 
     files: list[File]
     passed_over: list[File]
@@ -101,8 +108,12 @@ def _add_folder(found: FoundFiles, folder: Path) -> None:
 def _add_readable(found: FoundFiles, place: str, inside: Sequence[File]) -> None:
     """Take the files with a name that is read, archives opened, and remember the others."""
     is_any = False
+    readable = [
+        file for file in inside if _size(file) and (is_archive_name(file.name) or suffix_inside(file) in SUFFIXES)
+    ]
+    wanted, about = set(readable), _about_the_others(readable)
     for file in inside:
-        if not _size(file) or not (is_archive_name(file.name) or suffix_inside(file) in SUFFIXES):
+        if file not in wanted or file in about:
             found.passed_over.append(file)
             continue
         is_any = True
@@ -116,8 +127,17 @@ def _add_members(found: FoundFiles, archive: File, members: Sequence[Source]) ->
     readable = [member for member in members if member.size_bytes and suffix_inside(member) in SUFFIXES]
     if not readable:
         raise _nothing_to_read("archive", str(archive), members)
-    found.files.extend(readable)
-    found.passed_over.extend(sorted(set(members) - set(readable), key=str))
+    about = _about_the_others(readable)
+    chosen = [member for member in readable if member not in about]
+    found.files.extend(chosen)
+    found.passed_over.extend(sorted(set(members) - set(chosen), key=str))
+
+
+def _about_the_others(files: Sequence[File]) -> set[File]:
+    """Readmes and licences in prose, where there are data beside them."""
+    if all(suffix_inside(file) in _PROSE for file in files):
+        return set()
+    return {file for file in files if suffix_inside(file) in _PROSE and _ABOUT.match(file.name)}
 
 
 def _nothing_to_read(kind: str, place: str, inside: Sequence[File]) -> RequestError:

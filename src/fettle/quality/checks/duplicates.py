@@ -176,7 +176,10 @@ def leaks(rows: Sequence[Row], given: Given) -> Iterator[Finding]:
 
 
 def leaks_between(rows_a: Sequence[Row], rows_b: Sequence[Row], embed: Embed | None = None) -> list[Finding]:
-    """Leaks between two versions, whatever their parts: `members` are places in A, `others` places in B."""
+    """Leaks between two versions, whatever their parts: `members` are places in A, `others` places in B.
+
+    They have no mend: `drop=leak` looks at the parts of one version, and would find none of them.
+    """
     ties, unfinished = _ties_between(rows_a, rows_b, embed)
     joined = [_Tie(tie.ours, tie.theirs + len(rows_a), tie.how, tie.score) for tie in ties]
     findings = []
@@ -191,7 +194,7 @@ def leaks_between(rows_a: Sequence[Row], rows_b: Sequence[Row], embed: Embed | N
                 f"{_counted(len(members), 'row')} and {_counted(len(others), 'row')} of the other version have "
                 f"{_how_said(own)}",
                 members,
-                f"fettle data clean {VERSION_WORD} drop=leak",
+                "",
                 others,
                 _evidence_of_ties(own),
             )

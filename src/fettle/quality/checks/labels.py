@@ -158,7 +158,7 @@ def label_balance(rows: Sequence[Row], given: Given) -> Iterator[Finding]:
             f"“{most}” has {found.ratio:,.0f} times the rows of “{least}” ({found.counts[most]:,} and "
             f"{found.counts[least]:,})",
             (),
-            f"fettle data clean {VERSION_WORD} balance=down",
+            f"fettle data clean {VERSION_WORD} balance=up",
             evidence=evidence,
         )
 

@@ -38,12 +38,10 @@ def strange_rows(rows: Sequence[Row], given: Given) -> Iterator[Finding]:
         [texts[place] for place in members], [text for place, text in enumerate(texts) if place not in chosen]
     )
     words = f", by words such as {', '.join(f'“{term}”' for term in terms[:5])}" if terms else ""
-    share = len(members) / len(rows)
-    problem = (
-        f"{len(members):,} rows ({share:.1%}) are of another kind than the rest{words}"
-        if found.is_group
-        else f"{len(members):,} rows ({share:.1%}) are least like the rest{words}"
-    )
+    counted = f"{len(members):,} {'row' if len(members) == 1 else 'rows'} ({len(members) / len(rows):.1%})"
+    verb = "is" if len(members) == 1 else "are"
+    how = "of another kind than" if found.is_group else "least like"
+    problem = f"{counted} {verb} {how} the rest{words}"
     yield Finding(
         "off-topic" if found.is_group else "outlier",
         "warning" if found.is_group else "note",
@@ -123,7 +121,7 @@ def inconsistent_format(rows: Sequence[Row], given: Given) -> Iterator[Finding]:
         yield Finding(
             "inconsistent-format",
             "warning" if each.aspect in _BREAKS_PROGRAMS else "note",
-            f"{each.share:.1%} of the answers have this {each.aspect}: {each.usual}; {len(each.members):,} "
+            f"{_nearly_all(each.share)} of the answers have this {each.aspect}: {each.usual}; {len(each.members):,} "
             f"{'has' if len(each.members) == 1 else 'have'} not: {kinds}",
             each.members,
             f"fettle data clean {VERSION_WORD} drop=inconsistent-format" if each.aspect in _BREAKS_PROGRAMS else "",
@@ -132,6 +130,15 @@ def inconsistent_format(rows: Sequence[Row], given: Given) -> Iterator[Finding]:
 
 
 _BREAKS_PROGRAMS = ("JSON", "keys")
+
+
+def _nearly_all(share: float) -> str:
+    """A share that some rows fall short of, which is never rounded up to all of them.
+
+    >>> _nearly_all(0.97), _nearly_all(0.9997)
+    ('97.0%', 'more than 99.9%')
+    """
+    return f"{share:.1%}" if share < 0.9995 else "more than 99.9%"
 
 
 def _forms(each: Deviation) -> dict[str, object]:

@@ -111,7 +111,7 @@ def check_language(rows: Sequence[Row], given: Given) -> Iterator[Finding]:
         severity="warning",
         problem=f"{_rows(len(foreign))} not in {main}, the language {whose}: {most}",
         members=tuple(members),
-        mend=f"{_CLEAN}keep=language=={main}",
+        mend=f"{_CLEAN}drop=language",
         evidence={"language": main, "counts": dict(counts.most_common()), "spans": spans},
     )
 

@@ -79,8 +79,11 @@ _NAMES = (
     r"|signing[ _\-]?key|encryption[ _\-]?key|master[ _\-]?key|secret[ _\-]?(?:access[ _\-]?)?key|credentials?"
     r"|passwort|kennwort|mot de passe|contraseña|contrasena|senha|wachtwoord|hasło|пароль)"
 )
+_NO_NAMES = r"(?!pass(?:age|eng|ing|ion|ive)|secret(?:ar|ion|e[ds]?\b)|tokeni[sz])"
+"""Words that begin like the name of a secret: a passage to read, a secretary."""
+
 _ASSIGNMENT = re.compile(
-    rf"{_NAMES}(?:[\w]{{0,12}})[\"'`\]]{{0,2}}\s?(?::=|=>|==?|:|\|)\s?(?:[bru]?[\"'`]{{1,3}})?([^\s\"'`<>,;]{{6,200}})",
+    rf"{_NO_NAMES}{_NAMES}(?:[\w]{{0,12}})[\"'`\]]{{0,2}}\s?(?::=|=>|==?|:|\|)\s?(?:[bru]?[\"'`]{{1,3}})?([^\s\"'`<>,;]{{6,200}})",
     re.IGNORECASE,
 )
 _SAID = re.compile(
