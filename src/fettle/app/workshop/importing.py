@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 from pathlib import Path
@@ -111,16 +112,24 @@ class _Import:
         Where another import came in between, its rows go first and ours are taken from what was just written.
         """
         workspace, reading = self.workspace, self.reading
-        with staging_folder(workspace.root / "datasets" / self.name / "quarantine") as staged:
+        place_of_refused = workspace.root / "datasets" / self.name / "quarantine"
+        with ThreadPoolExecutor(1) as helper, staging_folder(place_of_refused) as staged:
+            # Files are hashed while their rows are read, which leaves the interpreter free; what is fetched, afterwards.
+            being_hashed = {file: helper.submit(_facts_of, file) for file in self.found.files if isinstance(file, Path)}
             parent = latest_version(workspace, self.name)
             with Quarantine(staged, reading.form_of) as quarantine:
                 version, repeats = self._after(parent, reading.rows(quarantine.add, progress))
+            facts = [
+                being_hashed[file].result() if file in being_hashed else _facts_of(file) for file in self.found.files
+            ]
+            version.report["files"] = facts
             place = self._set_aside(staged, version)
             while not workspace.catalogue.add_version(version, is_next=True):
                 num_before = parent.num_rows if parent else 0
                 own = islice(read_rows(workspace.blobs.path(version.rows_blob)), num_before, None)
                 parent = latest_version(workspace, self.name)
                 version, repeats = self._after(parent, own)
+                version.report["files"] = facts
                 place = self._set_aside(place, version) if place else None
         return ImportResult(
             version,
@@ -152,7 +161,6 @@ class _Import:
                 written = write_rows(blob.stream, chain(before, rows), counter)
             repeats = counter.count()
         report: dict[str, object] = {
-            "files": [_facts_of(file) for file in self.found.files],
             "rows_read": self.reading.rows_read,
             "rows_kept": self.reading.rows_kept,
             "rows_refused": self.reading.rows_refused,

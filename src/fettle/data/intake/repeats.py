@@ -22,6 +22,7 @@ from fettle.data.records import Row, answer_hash
 _BUFFERED_ROWS = 65_536
 _MOST_BYTES_IN_MEMORY = 96_000_000
 _ROWS_A_PORTION = 4_000_000
+_ODD = np.int64(-7046029254386353131)
 
 Keys = npt.NDArray[np.int64]
 
@@ -81,8 +82,10 @@ class RepeatCounter:
             duplicates += len(new) - len(uniques)
             known += int(np.isin(new, contents[is_known, 0]).sum())
             inputs, is_known = self._portion(1, portion, num_portions)
-            pairs = np.unique(inputs[~is_known][:, 1:], axis=0)
-            _, num_answers = np.unique(pairs[:, 0], return_counts=True)
+            asked, answered = inputs[~is_known, 1], inputs[~is_known, 2]
+            # One number for both: sorting rows of two takes many times as long.
+            _, firsts = np.unique(asked * _ODD + answered, return_index=True)
+            _, num_answers = np.unique(asked[firsts], return_counts=True)
             conflicts += int((num_answers > 1).sum())
         return Repeats(duplicates, conflicts, known)
 
