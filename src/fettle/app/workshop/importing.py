@@ -114,7 +114,7 @@ class _Import:
         workspace, reading = self.workspace, self.reading
         place_of_refused = workspace.root / "datasets" / self.name / "quarantine"
         with ThreadPoolExecutor(1) as helper, staging_folder(place_of_refused) as staged:
-            # Files are hashed while their rows are read, which leaves the interpreter free; what is fetched, afterwards.
+            # Files are hashed while their rows are read, which leaves the interpreter free; what is fetched, later.
             being_hashed = {file: helper.submit(_facts_of, file) for file in self.found.files if isinstance(file, Path)}
             parent = latest_version(workspace, self.name)
             with Quarantine(staged, reading.form_of) as quarantine:
