@@ -14,6 +14,7 @@ from rich.table import Table
 from fettle.app.workshop.checking import Checked, CheckRequest, check_data, check_leaks_between
 from fettle.app.workshop.cleaning import CleanRequest, CleanResult, clean_data, save_steps, steps_of
 from fettle.app.workshop.looking import Lens
+from fettle.app.workshop.showing import masked
 from fettle.cli.command import ERR, JSON, OUT, print_json
 from fettle.cli.main import LazyModule
 from fettle.data.records import Row, answer_text, input_text
@@ -197,9 +198,12 @@ def _likelier(finding: Finding) -> dict[int, str]:
 
 
 def _line(row: Row) -> str:
-    """Where a row stands, what it asks and what it answers: without its label nobody can judge a doubted one."""
-    answer = _short(answer_text(row.record), _MOST_ANSWER_CHARACTERS)
-    said = _short(input_text(row.record), _MOST_CHARACTERS) + (f"  ->  {answer}" if answer else "")
+    """Where a row stands, what it asks and what it answers: without its label nobody can judge a doubted one.
+
+    What is private is masked, as a terminal's output ends in logs.
+    """
+    answer = _short(masked(answer_text(row.record)), _MOST_ANSWER_CHARACTERS)
+    said = _short(masked(input_text(row.record)), _MOST_CHARACTERS) + (f"  ->  {answer}" if answer else "")
     return f"{row.file}:{row.line}{f' {row.part}' if row.part else ''}  {said}"
 
 
