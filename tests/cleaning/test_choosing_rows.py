@@ -228,3 +228,13 @@ def test_a_finding_that_names_what_goes_is_followed():
     assert run(rows, "drop=leak", detectors).origins == (0, 2)
     training = '[[steps]]\noperation = "drop"\nkind = "leak"\nwhich = "training"'
     assert run(rows, training, detectors).origins == (0,)
+
+
+def test_a_finding_for_people_to_look_at_drops_nothing():
+    def check(rows, given_):
+        yield Finding("wrong-label", "warning", "likely wrong", (1,), "fettle data clean {version} drop=wrong-label")
+        yield Finding("wrong-label", "note", "worth a look", (0, 2))
+
+    assert run(
+        [row("a"), row("b"), row("c")], "drop=wrong-label", Detectors(checks={"wrong-label": check})
+    ).origins == (0, 2)

@@ -72,6 +72,13 @@ def test_a_leak_is_shown_with_the_row_that_it_stands_beside(bring, capsys):
     assert "try" not in out, "no operation looks at two versions"
 
 
+def test_what_is_private_is_not_printed(bring, capsys):
+    bring("mail", [*many(20), {"text": "Write to jo.doe@example.org about it.", "label": "a"}])
+    main(["data", "check", "mail"])
+    out = capsys.readouterr().out
+    assert "personal-data" in out and "[EMAIL]" in out and "jo.doe" not in out
+
+
 def test_where_an_import_came_from_is_told(bring, capsys):
     bring("set", many(5))
     assert main(["data", "log", "set"]) == 0

@@ -139,3 +139,18 @@ def test_what_only_looks_like_our_own_is_refused_by_its_line(tmp_path, line):
     (tmp_path / "a.jsonl").write_text(f"{good}\n{good}\n{line}\n")
     back = import_files([tmp_path / "a.jsonl"], {}, None)
     assert (len(back.rows), [refusal.fault.line for refusal in back.refused]) == (2, [3])
+
+
+@pytest.mark.parametrize("name", ["openai-chat", "together", "trl", "sharegpt", "alpaca", "parquet", "jsonl"])
+def test_a_conversation_has_one_hash_whatever_form_it_came_in(tmp_path, name):
+    (tmp_path / "a.jsonl").write_text(
+        '{"messages": [{"role": "user", "content": "Hi there"}, {"role": "assistant", "content": "Hello", "weight": 1}]}'
+    )
+    (tmp_path / "b.jsonl").write_text('{"prompt": "Hi there", "completion": "Hello"}')
+    (one,) = import_files([tmp_path / "a.jsonl"], {}, None).rows
+    (other,) = import_files([tmp_path / "b.jsonl"], {}, None).rows
+    assert one.content_key == other.content_key
+    form = FORMS[name]
+    exported = export_rows([one], form, tmp_path / f"out{form.suffixes[0]}")
+    (back,) = import_files([file.path for file in exported.files], {}, "chat").rows
+    assert back.content_key == one.content_key

@@ -21,6 +21,11 @@ class BadRecord(RequestError):
     """What makes no record: the bytes or the fields of one row. It becomes the fault of that row and stops no file."""
 
 
+LEARNED = 1.0
+"""The weight of a turn that is learned: this very number, since what is as by default is not written down, and one
+conversation must be written down in one way only."""
+
+
 class ToolCall(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """An assistant's wish to have a tool run. `arguments` is a JSON object as text; `id` is what the answer names."""
 
@@ -37,7 +42,7 @@ class Message(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
 
     role: str
     content: str
-    weight: float = 1.0
+    weight: float = LEARNED
     name: str = ""
     tool_calls: tuple[ToolCall, ...] = ()
     tool_call_id: str = ""

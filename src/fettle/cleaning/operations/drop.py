@@ -1,6 +1,6 @@
 """`drop=KIND`: the rows of the findings of one kind are left out.
 
-Which rows of a finding go: those that its evidence names under `drop`, else all of them, but of a leak those that
+Only findings that say how they are mended count. Which rows of a finding go: those that its evidence names under `drop`, else all of them, but of a leak those that
 train, or else validate: what is tested stays. Trap: after rows are gone a check may find others, so that running it
 twice may drop more.
 """
@@ -33,7 +33,8 @@ class Drop:
         """Ask the check, and leave out what it names."""
         reasons: dict[int, str] = {}
         for finding in self.check(rows, given):
-            if finding.kind == self.settings.kind:
+            # A finding without a mend is for people to look at.
+            if finding.kind == self.settings.kind and finding.mend:
                 for place in _chosen(rows, finding, self.settings.which):
                     reasons.setdefault(place, f"{finding.kind}: {finding.problem}")
         return drop_rows(rows, reasons)

@@ -21,7 +21,7 @@ from fettle.storage.publish import publish_bytes
 from fettle.storage.workspace import open_workspace
 
 if TYPE_CHECKING:
-    from fettle.app.workshop import checking, cleaning, lens
+    from fettle.app.workshop import checking, cleaning, lens, showing
     from fettle.app.workshop.looking import Lens
     from fettle.reporting import data_page as page
 else:
@@ -29,6 +29,7 @@ else:
     cleaning = LazyModule("fettle.app.workshop.cleaning")
     lens = LazyModule("fettle.app.workshop.lens")
     page = LazyModule("fettle.reporting.data_page")
+    showing = LazyModule("fettle.app.workshop.showing")
 
 _COLOURS = {"error": "bold red", "warning": "yellow", "note": "cyan"}
 _MOST_SHOWN = 3
@@ -203,9 +204,12 @@ def _likelier(finding: Finding) -> dict[int, str]:
 
 
 def _line(row: Row) -> str:
-    """Where a row stands, what it asks and what it answers: without its label nobody can judge a doubted one."""
-    answer = _short(answer_text(row.record), _MOST_ANSWER_CHARACTERS)
-    said = _short(input_text(row.record), _MOST_CHARACTERS) + (f"  ->  {answer}" if answer else "")
+    """Where a row stands, what it asks and what it answers: without its label nobody can judge a doubted one.
+
+    What is private is masked, as a terminal's output ends in logs.
+    """
+    answer = _short(showing.masked(answer_text(row.record)), _MOST_ANSWER_CHARACTERS)
+    said = _short(showing.masked(input_text(row.record)), _MOST_CHARACTERS) + (f"  ->  {answer}" if answer else "")
     return f"{row.file}:{row.line}{f' {row.part}' if row.part else ''}  {said}"
 
 

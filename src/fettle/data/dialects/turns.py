@@ -12,7 +12,7 @@ from typing import Literal
 import msgspec
 
 from fettle.data.dialects.protocol import json_text, kind, shown, unpacked
-from fettle.data.records import ROLES, BadRecord, Message, ToolCall
+from fettle.data.records import LEARNED, ROLES, BadRecord, Message, ToolCall
 from fettle.errors import near_misses
 
 MESSAGE_KEYS = ("role", "content", "weight", "name", "tool_calls", "tool_call_id", "function_call")
@@ -106,12 +106,12 @@ def _plain_conversation(turns: object) -> tuple[Message, ...] | None:
         role, content = turn.get("role"), turn.get("content")
         if not isinstance(content, str) or not content or content.isspace():
             return None
-        weight = 1.0
+        weight = LEARNED
         if len(turn) != 2:
             given = turn.get("weight")
             if len(turn) != 3 or role != "assistant" or type(given) is not int or given not in (0, 1):
                 return None
-            weight = float(given)
+            weight = LEARNED if given else 0.0
         if role == expected:
             is_learned = is_learned or (role == "assistant" and weight > 0)
             expected = _OTHER[expected]
@@ -195,7 +195,7 @@ def _joined(parts: Sequence[object], place: str) -> str:
 
 def _weight(turn: Mapping[str, object], role: str, place: str) -> float:
     if "weight" not in turn or (turn["weight"] is None and role != "assistant"):
-        return 1.0
+        return LEARNED
     weight = turn["weight"]
     if isinstance(weight, bool) or weight not in (0, 1):
         raise BadRecord(f"{place} has the weight {shown(weight)}", expected="1 (learned) or 0 (only read)")
@@ -205,7 +205,7 @@ def _weight(turn: Mapping[str, object], role: str, place: str) -> float:
             expected="a weight on assistant turns only, since no other turn is learned",
             attempt="remove the weight",
         )
-    return float(weight == 1)
+    return LEARNED if weight == 1 else 0.0
 
 
 def _word(turn: Mapping[str, object], key: str, place: str) -> str:
