@@ -38,6 +38,7 @@ from fettle.generation import scoring
 from fettle.storage.workspace import open_workspace
 
 SHARES, JUDGED_SHARES, SEEDS = (0.0, 0.1, 0.2, 0.4), (0.2, 0.4), (0, 1, 2)
+ORDER = [(share, is_cleaned) for share in (0.0, 0.2, 0.4, 0.1) for is_cleaned in (False, True)]
 SOUND, WRONG_LABEL, NEAR_DUPLICATE, OFF_TOPIC = "sound", "wrong_label", "near_duplicate", "off_topic"
 FAULTS = (WRONG_LABEL, NEAR_DUPLICATE, OFF_TOPIC)
 CLEANING = ("deduplicate=near", "drop=wrong-label", "drop=off-topic", "drop=outlier")
@@ -208,30 +209,36 @@ def _processor_seconds() -> float:
 
 
 def judged(runs: Sequence[Figures]) -> Figures:
-    """Means and ranges by share, and whether the rule held. Only seeds with all their runs count.
+    """Means and ranges by share, and whether the rule held: None where a share that is judged has no seed.
+
+    Of a share those seeds count that were tuned with it as it is and cleaned, and on sound rows as they are.
 
     >>> made = [{"seed": 0, "share": s, "is_cleaned": c, "accuracy": 0.8 - s / (4 if c else 2)}
     ...         for s in SHARES for c in (False, True)]
     >>> judged(made)["held"], judged(made)["shares"][2]["won_back"]
     (True, 0.5)
+    >>> judged(made[:-1])["held"] is None
+    True
     """
     scores = {(run["seed"], run["share"], run["is_cleaned"]): run["accuracy"] for run in runs}
-    counts = Counter(seed for seed, _, _ in scores)
-    seeds = sorted(seed for seed, count in counts.items() if count == 2 * len(SHARES))
-    shares = [_of_share(share, seeds, scores) for share in SHARES] if seeds else []
+    shares = [found for share in SHARES if (found := _of_share(share, scores))]
     won = [each["won_back"] for each in shares if each["share"] in JUDGED_SHARES]
-    held = all(share is not None and share >= LEAST_SHARE_WON_BACK for share in won) if won else None
-    return {"rule": RULE, "seeds": seeds, "held": held, "shares": shares}
+    is_whole = len(won) == len(JUDGED_SHARES)
+    held = all(share is not None and share >= LEAST_SHARE_WON_BACK for share in won) if is_whole else None
+    return {"rule": RULE, "held": held, "shares": shares}
 
 
-def _of_share(share: float, seeds: Sequence[int], scores: dict[tuple[int, float, bool], float]) -> Figures:
+def _of_share(share: float, scores: dict[tuple[int, float, bool], float]) -> Figures | None:
     """One row of the table. `won_back` is None where nothing was lost."""
-    dirty = [scores[seed, share, False] for seed in seeds]
-    clean = [scores[seed, share, True] for seed in seeds]
-    sound = [scores[seed, 0.0, False] for seed in seeds]
+    runs = ((0.0, False), (share, False), (share, True))
+    seeds = sorted({seed for seed, _, _ in scores if all((seed, *run) in scores for run in runs)})
+    if not seeds:
+        return None
+    sound, dirty, clean = ([scores[seed, *run] for seed in seeds] for run in runs)
     lost, won = (sum(sound) - sum(dirty)) / len(seeds), (sum(clean) - sum(dirty)) / len(seeds)
     return {
         "share": share,
+        "seeds": seeds,
         "as_it_is": {"mean": round(sum(dirty) / len(seeds), 4), "range": [min(dirty), max(dirty)]},
         "cleaned": {"mean": round(sum(clean) / len(seeds), 4), "range": [min(clean), max(clean)]},
         "points_lost": round(100 * lost, 2),
@@ -250,8 +257,9 @@ def _all_figures(trials: Sequence[Trial], asked: argparse.Namespace) -> Iterator
     """The figures of each run as soon as it is done, the runs of the first seed first."""
     context = get_context("spawn")
     cores: Queue[int] = context.Queue()
-    for core in range(asked.workers):
-        cores.put(core)
+    own = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [0]
+    for worker in range(asked.workers):
+        cores.put(own[worker % len(own)])
     with ProcessPoolExecutor(asked.workers, context, _pinned, (cores,)) as pool:
         for done in as_completed([pool.submit(carried_out, trial, asked.data, asked.trivia) for trial in trials]):
             yield done.result()
@@ -259,15 +267,14 @@ def _all_figures(trials: Sequence[Trial], asked: argparse.Namespace) -> Iterator
 
 def shown(verdict: Figures) -> str:
     """The table and the verdict as text."""
-    lines = ["spoilt  as it is  cleaned  points lost  from cleaning  won back"]
+    lines = ["spoilt  as it is  cleaned  points lost  from cleaning  won back  seeds"]
     for each in verdict["shares"]:
         won = "-" if each["won_back"] is None else f"{each['won_back']:.0%}"
         means = f"{each['as_it_is']['mean']:8.3f}  {each['cleaned']['mean']:7.3f}"
         points = f"{each['points_lost']:11.1f}  {each['points_from_cleaning']:13.1f}"
-        lines.append(f"{each['share']:6.0%}  {means}  {points}  {won:>8}")
-    word = {True: "held", False: "failed", None: "not known, no seed is whole"}[verdict["held"]]
-    seeds = ", ".join(map(str, verdict["seeds"]))
-    return "\n".join([*lines, f"{word} (seeds {seeds}): {verdict['rule']}"])
+        lines.append(f"{each['share']:6.0%}  {means}  {points}  {won:>8}  {', '.join(map(str, each['seeds']))}")
+    word = {True: "held", False: "failed", None: "not known, runs are missing"}[verdict["held"]]
+    return "\n".join([*lines, f"{word}: {verdict['rule']}"])
 
 
 def main() -> None:
@@ -285,8 +292,7 @@ def main() -> None:
     trials = [
         Trial(seed, share, is_cleaned, asked.rows, asked.steps)
         for seed in map(int, asked.seeds.split(","))
-        for share in SHARES
-        for is_cleaned in (False, True)
+        for share, is_cleaned in ORDER
     ]
     runs: list[Figures] = json.loads(asked.json.read_text())["runs"] if asked.json and asked.json.exists() else []
     have = [{name: run[name] for name in asdict(trials[0])} for run in runs]
@@ -296,7 +302,7 @@ def main() -> None:
         if asked.json:
             machine = f"{platform.processor() or platform.machine()}, Python {platform.python_version()}"
             versions = {name: version(name) for name in ("fettle-llm", "torch", "scikit-learn")}
-            document = {"machine": machine, "versions": versions, "settings": trials[0].settings()}
+            document: Figures = {"machine": machine, "versions": versions, "settings": trials[0].settings()}
             document |= {"cleaning": CLEANING, "verdict": judged(runs), "runs": runs}
             asked.json.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     print(shown(judged(runs)))
