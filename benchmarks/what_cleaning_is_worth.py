@@ -38,7 +38,6 @@ from fettle.generation import scoring
 from fettle.storage.workspace import open_workspace
 
 SHARES, JUDGED_SHARES, SEEDS = (0.0, 0.1, 0.2, 0.4), (0.2, 0.4), (0, 1, 2)
-ORDER = [(share, is_cleaned) for share in (0.0, 0.2, 0.4, 0.1) for is_cleaned in (False, True)]
 SOUND, WRONG_LABEL, NEAR_DUPLICATE, OFF_TOPIC = "sound", "wrong_label", "near_duplicate", "off_topic"
 FAULTS = (WRONG_LABEL, NEAR_DUPLICATE, OFF_TOPIC)
 CLEANING = ("deduplicate=near", "drop=wrong-label", "drop=off-topic", "drop=outlier")
@@ -81,6 +80,23 @@ class Trial:
             "training.compile=off",
             f"training.evaluate_every_steps={self.num_steps}",
         ]
+
+
+def in_order(seeds: Sequence[int], num_rows: int, num_steps: int) -> list[Trial]:
+    """All runs: the first seed whole, then what the rule needs of the others, then the rest, should time run out.
+
+    >>> [(trial.seed, trial.share, trial.is_cleaned) for trial in in_order([0, 1], 10, 1)][8:13]
+    [(1, 0.0, False), (1, 0.2, False), (1, 0.2, True), (1, 0.4, False), (1, 0.4, True)]
+    """
+    found = [
+        Trial(seed, share, clean, num_rows, num_steps) for seed in seeds for share in SHARES for clean in (False, True)
+    ]
+
+    def is_later(trial: Trial) -> bool:
+        is_needed = trial.share in JUDGED_SHARES or (trial.share == 0.0 and not trial.is_cleaned)
+        return trial.seed != seeds[0] and not is_needed
+
+    return sorted(found, key=is_later)
 
 
 def labelled_rows(file: Path) -> list[Labelled]:
@@ -289,11 +305,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     asked = parser.parse_args()
     asked.trivia = asked.trivia or asked.data.parent / "opentriviaqa"
-    trials = [
-        Trial(seed, share, is_cleaned, asked.rows, asked.steps)
-        for seed in map(int, asked.seeds.split(","))
-        for share, is_cleaned in ORDER
-    ]
+    trials = in_order(list(map(int, asked.seeds.split(","))), asked.rows, asked.steps)
     runs: list[Figures] = json.loads(asked.json.read_text())["runs"] if asked.json and asked.json.exists() else []
     have = [{name: run[name] for name in asdict(trials[0])} for run in runs]
     for figures in _all_figures([trial for trial in trials if asdict(trial) not in have], asked):
