@@ -1,8 +1,8 @@
 """`drop=KIND`: the rows of the findings of one kind are left out.
 
-Only findings that say how they are mended count. Which rows of a finding go: those that its evidence names under `drop`, else all of them, but of a leak those that
-train, or else validate: what is tested stays. Trap: after rows are gone a check may find others, so that running it
-twice may drop more.
+A note that names no mend is for people to look at, and drops nothing. Which rows of a finding go: those that its
+evidence names under `drop`, else all of them, but of a leak those that train, or else validate: what is tested stays.
+Trap: after rows are gone a check may find others, so that running it twice may drop more.
 """
 
 from __future__ import annotations
@@ -33,8 +33,7 @@ class Drop:
         """Ask the check, and leave out what it names."""
         reasons: dict[int, str] = {}
         for finding in self.check(rows, given):
-            # A finding without a mend is for people to look at.
-            if finding.kind == self.settings.kind and finding.mend:
+            if finding.kind == self.settings.kind and (finding.mend or finding.severity != "note"):
                 for place in _chosen(rows, finding, self.settings.which):
                     reasons.setdefault(place, f"{finding.kind}: {finding.problem}")
         return drop_rows(rows, reasons)
