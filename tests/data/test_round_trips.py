@@ -143,9 +143,8 @@ def test_what_only_looks_like_our_own_is_refused_by_its_line(tmp_path, line):
 
 @pytest.mark.parametrize("name", ["openai-chat", "together", "trl", "sharegpt", "alpaca", "parquet", "jsonl"])
 def test_a_conversation_has_one_hash_whatever_form_it_came_in(tmp_path, name):
-    (tmp_path / "a.jsonl").write_text(
-        '{"messages": [{"role": "user", "content": "Hi there"}, {"role": "assistant", "content": "Hello", "weight": 1}]}'
-    )
+    answer = '{"role": "assistant", "content": "Hello", "weight": 1}'
+    (tmp_path / "a.jsonl").write_text('{"messages": [{"role": "user", "content": "Hi there"}, ' + answer + "]}")
     (tmp_path / "b.jsonl").write_text('{"prompt": "Hi there", "completion": "Hello"}')
     (one,) = import_files([tmp_path / "a.jsonl"], {}, None).rows
     (other,) = import_files([tmp_path / "b.jsonl"], {}, None).rows
