@@ -72,6 +72,15 @@ def test_slices_are_fields_or_expressions(home):
     assert counted["customer = ada"] == (2, 2)
     assert counted["customer = cy"] == (2, 0)
     assert counted['label == "late"'] == (4, 2)
+    by_label = check_data(home, CheckRequest("mail", slices=["label"])).slices
+    assert {each.name: each.num_rows for each in by_label} == {
+        "label = broken": 2,
+        "label = late": 4,
+        "label = refund": 2,
+    }
+    with pytest.raises(RequestError) as caught:
+        check_data(home, CheckRequest("mail", slices=["custmer"]))
+    assert caught.value.attempt == "--slice customer"
     with pytest.raises(RequestError, match="custmer"):
         check_data(home, CheckRequest("mail", slices=["custmer == 'ada'"]))
 

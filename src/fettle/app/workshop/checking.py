@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version as version_of
 from itertools import groupby
@@ -11,9 +11,9 @@ from itertools import groupby
 from fettle.app.workshop.looking import Lens, Progress, given_for
 from fettle.app.workshop.showing import joined_findings, shown_finding
 from fettle.app.workshop.versions import load_rows
-from fettle.cleaning.where import Where, fields_of
+from fettle.cleaning.where import Where, fields_of, labels_in
 from fettle.data.records import LabelledText, MultiLabelledText, Row, input_text
-from fettle.errors import RequestError
+from fettle.errors import RequestError, UnknownName, near_misses
 from fettle.quality.checking import check_leaks, check_rows
 from fettle.quality.finding import VERSION_WORD, Finding
 from fettle.reporting.data_report import DataReport, Lengths, NotLooked, ShownFinding, lengths_of
@@ -22,6 +22,11 @@ from fettle.storage.workspace import Workspace
 
 _MOST_SLICES = 200
 _MOST_APART = 3
+_SLICED_BY: dict[str, Callable[[Row], str]] = {
+    "label": lambda row: ", ".join(labels_in(row.record)),
+    "part": lambda row: row.part or "train",
+    "file": lambda row: row.file,
+}
 
 
 @dataclass(frozen=True)
@@ -160,10 +165,12 @@ def _place(row: Row) -> dict[str, object]:
 def _slices_of(asked: str, rows: Sequence[Row]) -> list[tuple[str, list[int]]]:
     """The slices that a field or an expression makes, each with the places of its rows."""
     fields = fields_of(rows)
-    if asked in fields:
+    value_of = _SLICED_BY.get(asked)
+    if asked in fields or value_of is not None:
         by_value: dict[str, list[int]] = {}
         for place, row in enumerate(rows):
-            by_value.setdefault(row.fields.get(asked, ""), []).append(place)
+            value = row.fields.get(asked, "") if value_of is None or asked in fields else value_of(row)
+            by_value.setdefault(value, []).append(place)
         if len(by_value) > _MOST_SLICES:
             raise RequestError(
                 f"{asked} has {len(by_value):,} values",
@@ -172,6 +179,14 @@ def _slices_of(asked: str, rows: Sequence[Row]) -> list[tuple[str, list[int]]]:
                 attempt=f"--slice '{asked} == \"…\"'",
             )
         return [(f"{asked} = {value}", places) for value, places in sorted(by_value.items())]
+    if asked.isidentifier():
+        known = [*fields, *_SLICED_BY]
+        raise UnknownName(
+            f"there is no field {asked!r}",
+            where="--slice",
+            expected=f"one of: {near_misses(asked, known)}; or an expression",
+            attempt=f"--slice {near_misses(asked, known, 1).split(', ')[0]}",
+        )
     where = Where.parse(asked)
     where.check_names(fields)
     return [(asked, [place for place, holds in enumerate(where.holds(rows)) if holds])]
