@@ -87,7 +87,7 @@ def test_a_trip_from_check_to_clean_to_diff_to_export(capsys, tmp_path):
     code, said = say(capsys, "export", "a", "--to", "csv", "--out", "a.csv", "--json")
     assert (code, json.loads(said.out)["written"]) == (0, 8)
     code, said = say(capsys, "export", "a", "--to", "openai-chat", "--out", "b.jsonl")
-    assert code == 1
+    assert code == 2
     assert "0 rows written" in said.out
     code, said = say(capsys, "gc", "--dry-run")
     assert (code, "would free 0.0 MB" in said.out) == (0, True)

@@ -43,7 +43,7 @@ def export_command(
                 "left_out": dict(exported.left_out),
             }
         )
-        return 0 if exported.num_written else 1
+        return 0 if exported.num_written else 2
     show_faults(exported.faults)
     for file in exported.files:
         OUT.print(f"{file.path}: {file.num_rows:,} rows", markup=False, highlight=False)
@@ -53,4 +53,4 @@ def export_command(
         f"{exported.num_written:,} rows written as {find_form(form).name}, {exported.num_refused:,} refused",
         highlight=False,
     )
-    return 0 if exported.num_written else 1
+    return 0 if exported.num_written else 2
