@@ -46,7 +46,7 @@ def fill(workspace: Workspace, folder: Path) -> None:
         file = folder / f"{name}.jsonl"
         file.write_text("".join(json.dumps(row) + "\n" for row in rows))
         import_data(workspace, [file], name, HowToRead(task))
-        split_data(workspace, name, SplitSettings(Shares(0.7, 0.15, 0.15)))
+        split_data(workspace, name, SplitSettings(Shares(0.7, 0.15, 0.15)), is_near=False)
 
 
 @pytest.fixture(scope="session")

@@ -28,7 +28,7 @@ _records: msgspec.json.Decoder[Record] = msgspec.json.Decoder(Record)
 def _parse_own(fields: Fields) -> Record:
     try:
         return _records.decode(msgspec.json.encode(fields.get("record")))
-    except msgspec.ValidationError as fault:
+    except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError) as fault:
         raise BadRecord(f"the record is none: {fault}", expected="a record as fettle writes it") from None
 
 
@@ -77,7 +77,7 @@ DIALECTS: dict[str, Dialect] = {dialect.name: dialect for tier in TIERS for dial
 def dialects(task: str | None = None) -> list[Dialect]:
     """The dialects of one task, or all of them.
 
-    >>> [dialect.name for dialect in dialects("classify")]
-    ['text_targets', 'chat_targets', 'labelled', 'multi_labelled']
+    >>> [dialect.name for dialect in dialects("embed")]
+    ['own_pair', 'pair_score', 'pair']
     """
     return [dialect for dialect in DIALECTS.values() if task is None or dialect.task == task]
