@@ -10,6 +10,11 @@ from pathlib import Path
 os.environ["HF_HUB_OFFLINE"] = "1"
 
 import pytest
+from hypothesis import settings
+
+# The same examples every time: what passes here passes elsewhere.
+settings.register_profile("fixed", derandomize=True)
+settings.load_profile("fixed")
 
 CONTROL_TEXTS = ("<|endoftext|>", "<|pad|>", "<|im_start|>", "<|im_end|>")
 CHAT_TEMPLATE = (

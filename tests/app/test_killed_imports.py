@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import signal
 import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "storage"))
+
+from disk_kit import watched_seam
 
 from fettle.app.workshop.importing import import_data
 from fettle.app.workshop.lineage import remove_unneeded
@@ -57,3 +64,35 @@ def test_killed_anywhere_the_old_or_the_new_version_is_there(tmp_path):
         assert not [path for path in workspace.blobs.path("00").parent.parent.iterdir() if "partial" in path.name], case
     assert all(seen[side, False] > 5 for side in ("before", "after")), seen
     assert len(told) > 30
+
+
+@pytest.mark.parametrize("failing", range(1, 13))
+def test_a_full_disk_is_an_error_that_loses_nothing(tmp_path, failing):
+    workspace = open_workspace(tmp_path / "home")
+    import_data(workspace, [write(tmp_path / "a.jsonl", ["a", "b"])], "set")
+    more = write(tmp_path / "more.jsonl", [f"text {n}" for n in range(50)])
+    pieces = 0
+
+    def watch(name, real):
+        def wrapped(*given):
+            nonlocal pieces
+            if name in ("write_piece", "open_new", "make_folder"):
+                pieces += 1
+                if pieces == failing:
+                    raise OSError(errno.ENOSPC, "No space left on device")
+            return real(*given)
+
+        return wrapped
+
+    # Only the number is kept: an exception would keep alive the frames of all that was going on.
+    failed_with = 0
+    with watched_seam(watch):
+        try:
+            import_data(workspace, [more], "set")
+        except OSError as problem:
+            failed_with = problem.errno
+    assert failed_with == errno.ENOSPC
+    assert texts_in(workspace) == ["a", "b"]
+    import_data(workspace, [more], "set")
+    assert texts_in(workspace)[-1] == "text 49"
+    assert not [path for path in workspace.root.rglob("*.partial") if path.is_file()]
