@@ -13,9 +13,10 @@ import pytest
 from app_fixtures import one_core, workspace  # noqa: F401
 from app_kit import LABELS, intents, plan_of, store_rows
 
+from fettle.app.planning import resolve_plan
 from fettle.app.preflight import inspect, prepare, show_tokens
 from fettle.app.workshop.versions import load_rows
-from fettle.data.records import Conversation, LabelledText, Message, PlainText, Row
+from fettle.data.records import Conversation, LabelledText, Message, MultiLabelledText, PlainText, Row, ToolCall
 from fettle.errors import RequestError, UnsoundPlan
 from fettle.storage.workspace import Workspace
 
@@ -262,3 +263,27 @@ def test_the_data_of_one_part_is_that_part_alone(workspace: Workspace, tiny_base
 
     assert train.rows["learned"] + train.rows["validation"] == whole.rows["learned"]
     assert train.rows["test"] == 0
+
+
+@pytest.mark.parametrize(
+    ("recipe", "record", "why"),
+    [
+        ("chat", Conversation((Message("user", "a"), Message("assistant", "b")), ("{}",)), "it has tools"),
+        (
+            "chat",
+            Conversation((Message("user", "a"), Message("assistant", "", tool_calls=(ToolCall("f", "{}"),)))),
+            "it has tools",
+        ),
+        ("classify", MultiLabelledText("a", ("x", "y")), "it has several labels"),
+    ],
+)
+def test_rows_that_no_task_learns_yet_stop_the_plan(workspace, tiny_base, recipe, record, why):
+    sound = {
+        "chat": Conversation((Message("user", "a"), Message("assistant", "b"))),
+        "classify": LabelledText("a", "x"),
+    }
+    store_rows(workspace, "mixed", recipe, [Row(sound[recipe], "f", 1), Row(record, "f", 2)])
+    with pytest.raises(UnsoundPlan) as caught:
+        prepare(workspace, resolve_plan(recipe, ["data=mixed", f"base={tiny_base}"]).settings)
+    assert f"1 of 2 rows cannot be learned: {why}" in caught.value.problem
+    assert [fault.line for fault in caught.value.faults] == [2]

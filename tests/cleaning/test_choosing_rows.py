@@ -8,10 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fettle.cleaning.detectors import Detectors
-from fettle.cleaning.operations.deduplicate import normalise
 from fettle.cleaning.steps import make_operations, parse_steps, read_words
 from fettle.cleaning.where import spoken_text
-from fettle.data.records import Conversation, JudgedAnswer, LabelledText, Message, PlainText, Row
+from fettle.data.records import Conversation, JudgedAnswer, LabelledText, Message, PlainText, Row, normalised
 from fettle.data.splits.groups import label_of
 from fettle.errors import RequestError
 from fettle.quality.finding import Finding, Given
@@ -74,7 +73,7 @@ def test_after_exact_nothing_is_the_same_and_nothing_is_lost(rows):
     done = run(rows, "deduplicate=exact")
 
     def said(each):
-        return type(each.record), label_of(each), normalise(spoken_text(each.record))
+        return type(each.record), label_of(each), normalised(spoken_text(each.record))
 
     assert {said(each) for each in done.rows} == {said(each) for each in rows}
     kinds = (type(each.record).__name__ for each in done.rows)

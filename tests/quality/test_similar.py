@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fettle.data.records import PlainText, Row
+from fettle.data.records import PlainText, Row, normalised
 from fettle.errors import RequestError
 from fettle.quality.alike import similar
 from fettle.quality.alike.candidates import CROWD, bands_for
-from fettle.quality.alike.shingles import blocks, jaccard, normalise, shingles
+from fettle.quality.alike.shingles import blocks, jaccard, shingles
 from fettle.quality.alike.similar import Pairs, clusters, semantic_across, semantic_pairs, similar_across, similar_pairs
 
 WORDS = tuple("".join(random.Random(seed).choices("abcdefghijklmnop", k=2 + seed % 7)) for seed in range(300))
@@ -41,7 +41,7 @@ def brute_pairs(texts, threshold):
 
 def firsts_of(texts):
     seen = {}
-    return [seen.setdefault(normalise(text), place) for place, text in enumerate(texts)]
+    return [seen.setdefault(normalised(text), place) for place, text in enumerate(texts)]
 
 
 def edited(text, draw):
@@ -75,7 +75,7 @@ some_text = st.one_of(
 @given(st.lists(some_text, max_size=25))
 @settings(deadline=None, max_examples=60)
 def test_sets_are_the_sets_of_python(texts):
-    texts = [normalise(text) for text in texts]
+    texts = [normalised(text) for text in texts]
     sets = shingles(texts)
     sizes = np.diff(sets.offsets)
     assert sizes.tolist() == [len(plain_shingles(text)) for text in texts]
@@ -87,9 +87,9 @@ def test_sets_are_the_sets_of_python(texts):
 
 @given(some_text)
 def test_a_normalised_text_is_what_input_keys_see(text):
-    same = Row(PlainText(normalise(text)), "", 1).input_key
+    same = Row(PlainText(normalised(text)), "", 1).input_key
     assert same == Row(PlainText(text), "", 1).input_key
-    assert normalise(normalise(text)) == normalise(text) or not text.isascii()
+    assert normalised(normalised(text)) == normalised(text) or not text.isascii()
 
 
 def test_a_short_text_is_no_part_of_a_longer_one_and_what_fills_it_is_not_seen():
@@ -122,7 +122,7 @@ def test_pairs_are_those_of_brute_force_among_firsts(texts, threshold):
 
 @pytest.mark.parametrize("threshold", [0.6, 0.8, 0.9])
 def test_edited_texts_are_found_as_brute_force_finds_them(threshold):
-    texts = list(dict.fromkeys(map(normalise, drawn_texts(700, seed=int(threshold * 10)))))
+    texts = list(dict.fromkeys(map(normalised, drawn_texts(700, seed=int(threshold * 10)))))
     expected = brute_pairs(texts, threshold)
     assert len(expected) > 10
     found = {(left, right): score for left, right, score in similar_pairs(texts, threshold)}
@@ -152,7 +152,7 @@ def test_the_threshold_itself_is_near():
 
 
 def test_the_order_of_texts_changes_no_pair():
-    texts = list(dict.fromkeys(map(normalise, drawn_texts(500, seed=8))))
+    texts = list(dict.fromkeys(map(normalised, drawn_texts(500, seed=8))))
     expected = {frozenset((texts[left], texts[right])) for left, right, _ in similar_pairs(texts)}
     for seed in range(3):
         mixed = random.Random(seed).sample(texts, len(texts))
@@ -229,7 +229,7 @@ def test_every_pair_is_found_up_to_a_crowd_and_beyond_it_every_tie_to_the_first(
 
 
 def test_sets_made_block_by_block_are_the_same_sets(monkeypatch):
-    texts = [normalise(text) for text in drawn_texts(120, seed=2)]
+    texts = [normalised(text) for text in drawn_texts(120, seed=2)]
     left, right = np.triu_indices(len(texts), 1)
     groups = [place % 2 for place in range(len(texts))]
     once = jaccard(texts, left, right, groups)

@@ -197,22 +197,42 @@ class Row(msgspec.Struct, frozen=True):
     @property
     def squeezed_input(self) -> str:
         """What a model would be given, case, spacing and Unicode form aside."""
-        text = input_text(self.record)
-        if text.isascii():
-            # Printable ASCII has one kind of blank; most texts have it once at a time, and nothing is to be squeezed.
-            if "  " not in text and text.isprintable():
-                return text.strip(" ").lower()
-        else:
-            text = unicodedata.normalize("NFKC", text)
-        return " ".join(text.casefold().split())
+        return normalised(input_text(self.record))
 
     @property
     def input_key(self) -> str:
-        """SHA-256 over the squeezed input.
+        """SHA-256 over the normalised input.
 
         Splits and leak checks use this key, so one question never stands on both sides with two answers.
         """
         return hashlib.sha256(self.squeezed_input.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def normalised(text: str) -> str:
+    """A text with case, spacing and Unicode form aside: what is compared wherever texts count as the same.
+
+    >>> normalised(" Where  IS\\tmy ﬁle? ")
+    'where is my file?'
+    """
+    if text.isascii():
+        # Printable ASCII has one kind of blank; most texts have it once at a time, and nothing is to be normalised.
+        if "  " not in text and text.isprintable():
+            return text.strip(" ").lower()
+    else:
+        text = unicodedata.normalize("NFKC", text)
+    return " ".join(text.casefold().split())
+
+
+def says_nothing(text: str) -> bool:
+    """Whether nobody says anything in an input: its lines are empty, or name who would speak.
+
+    >>> says_nothing("user:\\n"), says_nothing("user: hello")
+    (True, False)
+    """
+    return _NOTHING.issuperset(map(str.strip, text.split("\n")))
+
+
+_NOTHING = frozenset(["", *(f"{role}:" for role in ROLES)])
 
 
 def input_text(record: Record) -> str:

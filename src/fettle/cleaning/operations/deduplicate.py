@@ -8,7 +8,6 @@ is held out is kept, a test row first: so the copy that would leak into training
 from __future__ import annotations
 
 import math
-import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -20,7 +19,6 @@ from fettle.cleaning.detectors import Detectors, SimilarPairs, missing_detector
 from fettle.cleaning.operation import Cleaned, drop_rows
 from fettle.cleaning.where import spoken_text
 from fettle.data.records import (
-    ROLES,
     Conversation,
     GradedPrompt,
     JudgedAnswer,
@@ -36,6 +34,8 @@ from fettle.data.records import (
     TextPair,
     answer_text,
     input_text,
+    normalised,
+    says_nothing,
 )
 from fettle.data.splits.groups import joined
 from fettle.data.splits.times import date_in, number_in
@@ -44,8 +44,6 @@ from fettle.quality.finding import Given
 
 _WORDS = {"exact": "the same as", "near": "nearly the same as", "semantic": "means the same as"}
 _DEFAULT_THRESHOLD = {"exact": 1.0, "near": 0.8, "semantic": 0.95}
-# The lines of an input in which nobody says anything.
-_NOTHING = frozenset(["", *(f"{role}:" for role in ROLES)])
 _HELD_OUT_FIRST = ("test", "validation")
 
 Rank = Callable[[int], tuple[float, ...]]
@@ -83,11 +81,11 @@ class Deduplicate:
         systems, texts = [system for system, _ in apart], [text for _, text in apart]
         sorts = _numbers(zip(map(_sort_of, rows), self._alike(systems, threshold), strict=True))
         if kind == "exact":
-            plain = _numbers(zip(sorts, map(normalise, texts), strict=True))
+            plain = _numbers(zip(sorts, map(normalised, texts), strict=True))
             first: dict[int, int] = {}
             return [(first.setdefault(number, place), place) for place, number in enumerate(plain)]
         # What has no input is like nothing else.
-        said = [place for place, text in enumerate(texts) if not _NOTHING.issuperset(map(str.strip, text.split("\n")))]
+        said = [place for place, text in enumerate(texts) if not says_nothing(text)]
         texts, sorts = [texts[place] for place in said], [sorts[place] for place in said]
         if kind == "near":
             found = self._near()(texts, threshold, sorts)
@@ -99,10 +97,10 @@ class Deduplicate:
 
     def _alike(self, systems: Sequence[str], threshold: float) -> list[int]:
         """A number for each system turn: the same for the same, and for those that are near where near is asked for."""
-        numbers = _numbers(map(normalise, systems))
+        numbers = _numbers(map(normalised, systems))
         if self.settings.kind != "near" or not any(systems):
             return numbers
-        different = list(dict.fromkeys(map(normalise, systems)))
+        different = list(dict.fromkeys(map(normalised, systems)))
         pairs = self._near()(different, threshold, [0] * len(different))
         heads = joined(len(different), ((one, other) for one, other, _ in pairs))
         return [heads[number] for number in numbers]
@@ -111,15 +109,6 @@ class Deduplicate:
         if self.detectors.similar_pairs is None:
             raise missing_detector("deduplicate=near", "a detector of similar texts")
         return self.detectors.similar_pairs
-
-
-def normalise(text: str) -> str:
-    """The text with case, spacing and Unicode form set aside.
-
-    >>> normalise(" Where  IS it ")
-    'where is it'
-    """
-    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
 def rank_by(keep: str, rows: Sequence[Row]) -> Rank:

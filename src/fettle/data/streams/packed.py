@@ -190,13 +190,6 @@ def open_file(file: File) -> BinaryIO:
     return stream
 
 
-def is_packed(file: File) -> bool:
-    """Whether a file is packed in a form that is read."""
-    with open_as_it_lies(file) as stream:
-        head = stream.read(_LONGEST_MAGIC)
-    return any(head.startswith(form.magic) for form in _FORMS)
-
-
 def suffix_inside(file: File) -> str:
     """The extension in small letters without that of the packing.
 

@@ -8,7 +8,6 @@ which texts to compare.
 from __future__ import annotations
 
 import os
-import unicodedata
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -54,17 +53,6 @@ class ShingleSets:
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
-
-
-def normalise(text: str) -> str:
-    """A text with case, spacing and Unicode form aside, as `Row.input_key` sees it.
-
-    >>> normalise(" Where  IS\\tmy ﬁle? ")
-    'where is my file?'
-    """
-    if text.isascii():
-        return " ".join(text.lower().split())
-    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
 def shingles(texts: Sequence[str], groups: Groups = ()) -> ShingleSets:

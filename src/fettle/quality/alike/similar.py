@@ -15,9 +15,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
+from fettle.data.records import normalised
 from fettle.errors import RequestError
 from fettle.quality.alike.candidates import candidates, sketch
-from fettle.quality.alike.shingles import SHINGLE_CHARS, Floats, Groups, Ints, jaccard, normalise, offsets_of
+from fettle.quality.alike.shingles import SHINGLE_CHARS, Floats, Groups, Ints, jaccard, offsets_of
 
 NEAR = 0.8
 """The Jaccard from which texts count as near: of ten shingles in both, at most some two stand in one alone."""
@@ -192,7 +193,7 @@ def _checked(threshold: float) -> None:
 
 
 def _copies_of(texts: Sequence[str], groups: Groups) -> _Copies:
-    plain = [normalise(text) for text in texts]
+    plain = [normalised(text) for text in texts]
     numbers = np.asarray(groups, np.int64) if len(groups) else np.zeros(len(plain), np.int64)
     seen: dict[tuple[str, int], int] = {}
     first_of = np.fromiter(

@@ -15,9 +15,9 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from fettle.data.records import ROLES, Conversation, Row, answer_text, input_text
+from fettle.data.records import Conversation, Row, answer_text, input_text, normalised, says_nothing
 from fettle.data.splits.split import PARTS
-from fettle.quality.alike.shingles import Groups, Ints, jaccard, normalise, offsets_of
+from fettle.quality.alike.shingles import Groups, Ints, jaccard, offsets_of
 from fettle.quality.alike.similar import (
     NEAR,
     Pairs,
@@ -39,9 +39,6 @@ _HOW_SAID = {
     NEARLY: "nearly the same input ({least:.2f} or more of their shingles)",
     MEANING: "an input of the same meaning (cosine {least:.2f} or more)",
 }
-
-# The lines of an input in which nobody says anything.
-_NOTHING = frozenset(["", *(f"{role}:" for role in ROLES)])
 
 
 @dataclass(frozen=True)
@@ -115,7 +112,7 @@ def semantic_duplicates(rows: Sequence[Row], given: Given) -> Iterator[Finding]:
     inputs = _inputs_of(rows)
     groups = _groups_of(rows, inputs)
     copies: dict[tuple[int, str], list[int]] = {}
-    for place, group, text in zip(inputs.places, groups, map(normalise, inputs.texts), strict=True):
+    for place, group, text in zip(inputs.places, groups, map(normalised, inputs.texts), strict=True):
         copies.setdefault((int(group), text), []).append(place)
     keys, places = list(copies), list(copies.values())
     most = int((2 * MOST_MEANINGS_COMPARED) ** 0.5)
@@ -216,7 +213,7 @@ def _inputs_of(rows: Sequence[Row]) -> _Inputs:
             system = "\n".join(turn.content for turn in record.messages if turn.role == "system")
             record = msgspec.structs.replace(record, messages=turns)
         text = input_text(record)
-        if not _NOTHING.issuperset(map(str.strip, text.split("\n"))):
+        if not says_nothing(text):
             inputs.places.append(place)
             inputs.texts.append(text)
             inputs.systems.append(system)
@@ -226,7 +223,7 @@ def _inputs_of(rows: Sequence[Row]) -> _Inputs:
 def _system_groups(systems: Sequence[str]) -> Ints:
     """A number for each system turn, the same for those that are near."""
     seen: dict[str, int] = {}
-    number_of = np.array([seen.setdefault(normalise(system), len(seen)) for system in systems], np.int64)
+    number_of = np.array([seen.setdefault(normalised(system), len(seen)) for system in systems], np.int64)
     group_of = np.arange(len(seen))
     for members in clusters(len(seen), similar_pairs(list(seen))):
         group_of[list(members)] = members[0]
@@ -264,7 +261,7 @@ def _ties_between(
 
 def _plain_inputs(rows: Sequence[Row], inputs: _Inputs) -> list[str]:
     """What `Row.input_key` is the hash of: equal here is equal there."""
-    return [normalise(input_text(rows[place].record)) for place in inputs.places]
+    return [normalised(input_text(rows[place].record)) for place in inputs.places]
 
 
 def _same(plain_a: Sequence[str], plain_b: Sequence[str]) -> Iterator[tuple[int, int]]:
