@@ -73,6 +73,7 @@ class Method:
     """One way of doing a task. `metrics` names what evaluation reports, the main one first.
 
     `looked_at` names those of them that looks at held-out rows give, from answers; the loss is always among the scores.
+    `samples` are a few short records that it learns: what it is proved on (`fettle.tasks.contract`).
     `answerer` gives None where nothing is asked, `prompt` what a model that writes is sent.
     """
 
@@ -86,6 +87,7 @@ class Method:
     head: Callable[[Terms], HeadShape] | None = None
     prompt: Callable[[Terms, Record], list[int]] | None = None
     looked_at: tuple[str, ...] = ()
+    samples: tuple[Record, ...] = ()
 
     @property
     def main_metric(self) -> str:

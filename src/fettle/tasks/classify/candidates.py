@@ -16,6 +16,7 @@ from fettle.data.records import LabelledText, Record
 from fettle.generation.answer import Answer
 from fettle.generation.scoring import score_candidates
 from fettle.models.load import OpenModel
+from fettle.tasks.classify.samples import LABELLED_SAMPLES
 from fettle.tasks.task import Method, Terms
 from fettle.tasks.words import next_token, room_for_prompt, word_reader
 from fettle.tokens.example import Example
@@ -88,4 +89,5 @@ CANDIDATES = Method(
     answerer=LabelAnswerer,
     prompt=lambda terms, record: LabelEncoder(terms).prompt(record),
     looked_at=("accuracy",),
+    samples=LABELLED_SAMPLES,
 )

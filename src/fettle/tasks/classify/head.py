@@ -17,6 +17,7 @@ from fettle.generation.answer import Answer
 from fettle.generation.reading import HeadReader, Numbers, Reader, numbers_of_examples
 from fettle.models.head import HeadShape
 from fettle.models.load import OpenModel
+from fettle.tasks.classify.samples import LABELLED_SAMPLES, SAMPLES_OF_SEVERAL
 from fettle.tasks.task import Method, Terms
 from fettle.tokens.example import Example, Target
 from fettle.tokens.layout import Layout
@@ -144,6 +145,7 @@ HEAD = Method(
     answerer=HeadAnswerer,
     head=_shape,
     looked_at=("accuracy",),
+    samples=LABELLED_SAMPLES,
 )
 SEVERAL = Method(
     "several",
@@ -155,4 +157,5 @@ SEVERAL = Method(
     answerer=partial(HeadAnswerer, has_several=True),
     head=_shape,
     looked_at=("micro_f1",),
+    samples=SAMPLES_OF_SEVERAL,
 )
