@@ -22,6 +22,11 @@ from fettle.models.config import AdapterSettings
 from fettle.models.layers import join_products
 from fettle.models.safety import refuse_unsafe_folder
 from fettle.models.tokenizer import ModelTokenizer, open_tokenizer
+from fettle.models.ways.principal import (
+    begin_with_principal_part,
+    begins_with_principal_part,
+    store_for_untouched_base,
+)
 
 transformers_logging.disable_progress_bar()
 _DROPOUT_NAMES = ("attention_dropout", "resid_pdrop", "embd_pdrop", "attn_pdrop", "hidden_dropout_prob")
@@ -92,7 +97,7 @@ def open_model(folder: Path, *, random_seed: int | None = None, dropout: float =
 
 
 def add_adapter(model: OpenModel, settings: AdapterSettings, seed: int) -> OpenModel:
-    """Put fresh low-rank adapters into the model; only they learn. At the start they change nothing."""
+    """Put fresh low-rank adapters into the model; only they learn. At the start what the model says stays as it is."""
     targets: str | list[str] = settings.targets
     if settings.targets != "all-linear":
         targets = [name.strip() for name in settings.targets.split(",")]
@@ -112,6 +117,8 @@ def add_adapter(model: OpenModel, settings: AdapterSettings, seed: int) -> OpenM
                 adapted = get_peft_model(model.network, lora)
         except ValueError as problem:
             raise RequestError(str(problem), where="adapter.targets", attempt="adapter.targets=all-linear") from None
+    if settings.kind == "pissa":
+        begin_with_principal_part(adapted.get_base_model())
     join_products(adapted)
     return OpenModel(adapted.get_base_model(), model.tokenizer, adapted)
 
@@ -154,6 +161,8 @@ def save_adapter(model: OpenModel, folder: Path, base_name: str) -> None:
         raise IncompatibleModel("the model carries no adapter", where=str(folder))
     model.adapted.save_pretrained(folder, safe_serialization=True)
     (folder / "README.md").unlink(missing_ok=True)
+    if begins_with_principal_part(model.network):
+        store_for_untouched_base(model.network, folder)
     path = folder / "adapter_config.json"
     config = json.loads(path.read_text(encoding="utf-8"))
     config["base_model_name_or_path"] = base_name
