@@ -13,7 +13,7 @@ from app_fixtures import one_core, workspace  # noqa: F401
 from app_kit import hashes_of, intents, never_stop, plan_of, stop_after
 from safetensors.torch import load_file
 
-from fettle.app import ordering, running
+from fettle.app import running
 from fettle.app.evaluating import evaluate
 from fettle.app.ordering import LOSSES
 from fettle.app.planning import resolve_plan
@@ -21,6 +21,7 @@ from fettle.app.preflight import inspect, make_stream, prepare
 from fettle.app.running import resume_run, start_run
 from fettle.app.workshop.importing import import_data
 from fettle.errors import DamagedFile, IncompatibleModel, RequestError
+from fettle.generation.scoring import read_tokens
 from fettle.models.load import open_model, read_adapter
 from fettle.storage.workspace import Workspace
 from fettle.training.checkpoint import CheckpointStore
@@ -30,6 +31,8 @@ WAYS = {
     "pissa": ("classify-lora", "adapter.kind=pissa", "training.embedding_noise=5"),
     "losses": ("classify", "training.order=loss", "training.layer_decay=0.8"),
     "length": ("classify-lora", "training.order=length", "training.average=0.5"),
+    "head": ("classify-head", "adapter.learn=head", "training.embedding_noise=5", "training.average=0.9"),
+    "head over a layer": ("classify-head", "adapter.learn=last:1", "training.layer_decay=0.5"),
 }
 
 
@@ -109,6 +112,7 @@ def test_the_plan_shows_how_many_weights_learn(
         (("adapter.kind=full", "adapter.learn=last:0"), "adapter.learn"),
         (("adapter.kind=full", "adapter.learn=last:two"), "adapter.learn"),
         (("training.embedding_noise=5", "training.layout=tree"), "training.layout"),
+        (("adapter.learn=head",), "adapter.learn"),
     ],
 )
 def test_what_cannot_be_is_refused_before_anything_is_opened(words: tuple[str, ...], where: str) -> None:
@@ -187,23 +191,23 @@ def test_rows_that_the_base_finds_easy_come_first_and_are_measured_once(
     losses = json.loads(path.read_text())
     prepared = prepare(workspace, plan.settings)
     model = open_model(tiny_base)
-    read = ordering.read_tokens(model, [example for row in prepared.learned for example in row])
+    read = read_tokens(model, [example for row in prepared.learned for example in row])
     by_hand = [
         -float((one.log_probabilities * row[0].reads.weight).sum() / row[0].learned_weight)
         for row, one in zip(prepared.learned, read, strict=True)
     ]
     assert losses == pytest.approx(by_hand, rel=1e-5)
-    monkeypatch.setattr(ordering, "read_tokens", lambda *_: pytest.fail("the losses are kept"))
-    resume_run(workspace, "easy")
-    assert json.loads(path.read_text()) == losses
-    stream = make_stream(prepared, plan.settings, ordering_of(losses))
+    path.write_text(json.dumps([-loss for loss in losses]))
+    seen: list[str] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(running, "train", lambda job, _start: seen.extend(first_epoch_of(job)) or 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            resume_run(workspace, "easy")
+    stream = make_stream(prepared, plan.settings, running.order_by(losses, 0))
     first = [example.source for step in range(stream.steps_per_epoch) for example in stream.rows(step)]
     loss_of = {row[0].source: loss for row, loss in zip(prepared.learned, losses, strict=True)}
     assert [loss_of[source] for source in first] == sorted(losses)
-
-
-def ordering_of(losses: list[float]) -> object:
-    return running.order_by(losses, 0)
+    assert [loss_of[source] for source in seen] == sorted(losses, reverse=True), "what is kept is what counts"
 
 
 def test_losses_that_are_not_of_these_rows_are_refused(
@@ -222,6 +226,27 @@ def test_a_run_that_ends_within_an_ordered_epoch_is_told(workspace: Workspace, t
         settings = plan_of("classify", "intents", tiny_base, "training.order=length", *words).settings
         warnings = inspect(prepare(workspace, settings), settings).warnings
         assert any("within the first epoch" in text for text in warnings) == is_told
+
+
+def test_a_fresh_head_alone_learns_and_the_trunk_stays_as_it_was(workspace: Workspace, tiny_base: Path) -> None:
+    plan = plan_of("classify-head", "intents", tiny_base, "adapter.learn=head")
+    prepared = prepare(workspace, plan.settings)
+    shown = inspect(prepared, plan.settings).as_json()["weights"]
+    assert shown["learning"] == 3 * (32 + 1)
+    bundle = start_run(workspace, plan, "apart").bundle
+    before = open_model(tiny_base, "trunk").network.state_dict()
+    after = load_file(bundle.path / "model" / "model.safetensors")
+    assert all(torch.equal(after[name], weight) for name, weight in before.items() if name in after)
+    assert len(after) > 10
+    head = load_file(bundle.path / "head" / "head.safetensors")
+    assert {name: list(weight.shape) for name, weight in head.items()} == {"bias": [3], "weight": [3, 32]}
+    assert head["bias"].abs().max() > 0
+
+
+def test_a_fresh_head_finds_nothing_easy(workspace: Workspace, tiny_base: Path) -> None:
+    with pytest.raises(RequestError) as caught:
+        prepare(workspace, plan_of("classify-head", "intents", tiny_base, "training.order=loss").settings)
+    assert caught.value.where == "training.order"
 
 
 def test_a_fork_between_principal_adapters_and_others_is_refused(workspace: Workspace, tiny_base: Path) -> None:

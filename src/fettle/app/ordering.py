@@ -11,11 +11,9 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
-
 from fettle.data.records import Row
 from fettle.errors import DamagedFile, RequestError, near_misses
-from fettle.generation.scoring import read_tokens
+from fettle.generation.reading import Reader
 from fettle.models.load import OpenModel
 from fettle.storage.publish import publish_json
 from fettle.tokens.example import Example
@@ -56,21 +54,11 @@ def keys_of_column(values: Sequence[str]) -> list[float]:
     return [key_of.get(value, math.nan) for value in values]
 
 
-def losses_of_base(
-    folder: Path, model: OpenModel, rows: Sequence[Sequence[Example]], dtype: torch.dtype
-) -> list[float]:
+def losses_of_base(folder: Path, model: OpenModel, reader: Reader, rows: Sequence[Sequence[Example]]) -> list[float]:
     """The mean loss of each row under the base, in nats: read from the run's folder, or measured and kept there."""
     path = folder / LOSSES
     if not path.exists():
-        examples = [example for row in rows for example in row]
-        losses = iter(
-            -float(read.log_probabilities.astype("f8") @ example.reads.weight)
-            for example, read in zip(examples, read_tokens(model, examples, dtype), strict=True)
-        )
-        means = [
-            sum(next(losses) for _ in row) / (sum(example.learned_weight for example in row) or math.nan)
-            for row in rows
-        ]
+        means = [row.loss / (row.weight or math.nan) for row in reader.losses(model, rows)]
         publish_json(path, [mean if math.isfinite(mean) else None for mean in means])
     try:
         stored = json.loads(path.read_bytes())

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM
 
 from fettle.models.config import AdapterSettings
-from fettle.models.load import OpenModel, add_adapter
+from fettle.models.head import Head, HeadShape
+from fettle.models.load import Network, add_adapter, outline_of
 from fettle.models.tokenizer import ModelTokenizer
 from fettle.models.ways.chosen import choose_weights
 
@@ -22,16 +22,22 @@ class WeightCount:
     base: int
 
 
-def count_weights(folder: Path, tokenizer: ModelTokenizer, settings: AdapterSettings) -> WeightCount:
+def count_weights(
+    folder: Path,
+    tokenizer: ModelTokenizer,
+    settings: AdapterSettings,
+    network: Network = "causal",
+    head: HeadShape | None = None,
+) -> WeightCount:
     """Count the weights of a base that is opened without its numbers; a choice that leaves none is refused."""
-    config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     with torch.device("meta"):
-        model = OpenModel(AutoModelForCausalLM.from_config(config, trust_remote_code=False), tokenizer)
+        model = outline_of(folder, tokenizer, network)
         num_base = sum(weight.numel() for weight in model.network.parameters())
         if settings.kind == "full":
-            choose_weights(model.network, settings.learn)
+            choose_weights(model.network, settings.learn, has_own_head=bool(head and head.outputs))
         else:  # what adapters begin with is no matter of their number
             model = add_adapter(
                 model, settings.model_copy(update={"kind": "dora" if settings.kind == "dora" else "lora"}), 0
             )
+        model.head = Head(head, model.width) if head is not None else None
     return WeightCount(sum(weight.numel() for weight in model.trainable().values()), num_base)

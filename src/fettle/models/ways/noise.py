@@ -39,7 +39,7 @@ def noisy_embeddings(network: PreTrainedModel, alpha: float) -> Iterator[None]:
             handle.remove()
 
 
-def row_lengths(positions_BT: Tensor, is_real_BT: Tensor | None) -> Tensor:
+def row_lengths(positions_BT: Tensor | None, is_real_BT: Tensor | None) -> Tensor:
     """How many tokens the row of each token has, [B, T]: rows lie end to end, or one to a line with padding after it.
 
     >>> row_lengths(torch.tensor([[0, 1, 2, 0, 1]]), None).tolist()
@@ -47,6 +47,8 @@ def row_lengths(positions_BT: Tensor, is_real_BT: Tensor | None) -> Tensor:
     """
     if is_real_BT is not None:
         return is_real_BT.sum(-1, keepdim=True).expand(is_real_BT.shape)
+    if positions_BT is None:
+        raise TypeError("a call has neither positions nor padding, so nobody knows how long its rows are")
     row_BT = (positions_BT == positions_BT[:, :1]).long().cumsum(-1) - 1  # a row begins where the first one does
     return torch.bincount(row_BT[0])[row_BT]
 
@@ -55,7 +57,7 @@ def _note_lengths(lengths: list[Tensor]) -> Callable[..., None]:
     """Keep the lengths of the rows that the trunk is called for, as long as the call goes on."""
 
     def note(trunk: nn.Module, _positional: Any, named: dict[str, Any]) -> None:
-        lengths[:] = [row_lengths(named["position_ids"], named.get("attention_mask"))] if trunk.training else []
+        lengths[:] = [row_lengths(named.get("position_ids"), named.get("attention_mask"))] if trunk.training else []
 
     return note
 
