@@ -15,6 +15,7 @@ import torch
 from transformers import AutoConfig, PretrainedConfig
 
 from fettle.app.opening import BaseSource, locate_base, make_base
+from fettle.app.ordering import values_of_column
 from fettle.app.planning import PlanSettings
 from fettle.app.terms import longest_allowed, make_terms
 from fettle.app.workshop.versions import load_rows
@@ -23,7 +24,7 @@ from fettle.data.splits.split import carve_validation, shared_inputs
 from fettle.errors import Fault, RequestError, UnsoundPlan
 from fettle.evaluation.statistics import expected_half_width
 from fettle.models.attention import attention_of
-from fettle.models.config import NEW_BASE, ShapeSettings
+from fettle.models.config import ALL, NEW_BASE, ShapeSettings
 from fettle.models.fresh.shape import num_weights
 from fettle.models.load import is_decoder
 from fettle.models.machine import (
@@ -38,13 +39,14 @@ from fettle.models.machine import (
     products_per_second,
 )
 from fettle.models.tokenizer import ModelTokenizer, open_tokenizer
+from fettle.models.ways.counting import WeightCount, count_weights
 from fettle.storage.catalogue import StoredVersion
 from fettle.storage.workspace import Workspace
 from fettle.tasks.table import open_task
 from fettle.tasks.task import Method, Task, Terms
 from fettle.tokens.config import PromptSettings
 from fettle.tokens.encoder import Encoder
-from fettle.tokens.example import Example
+from fettle.tokens.example import Example, Ints
 from fettle.tokens.forest import processed_tokens, split_by_tokens
 from fettle.tokens.layout import Layout, layout_for
 from fettle.tokens.length import fit_example
@@ -73,6 +75,7 @@ class Prepared:
     lost: Counter[str]
     num_cut: int
     num_split: int
+    order_values: list[str]
 
     @property
     def tokenizer(self) -> ModelTokenizer:
@@ -139,6 +142,7 @@ class Preflight:
     num_split: int
     num_sections: int
     made_base: MadeBase | None
+    weights: WeightCount
     share_with_stop: float | None
     has_own_template: bool
     labels: tuple[str, ...]
@@ -161,6 +165,7 @@ class Preflight:
             "rows_split": self.num_split,
             "sections_of_split_rows": self.num_sections,
             "made_base": vars(self.made_base) if self.made_base else None,
+            "weights": {"learning": self.weights.learning, "base": self.weights.base},
             "share_of_rows_with_stop_token": self.share_with_stop,
             "labels": list(self.labels),
             "warnings": self.warnings,
@@ -212,6 +217,7 @@ def prepare(workspace: Workspace, settings: PlanSettings) -> Prepared:
         lost=lost,
         num_cut=num_long if settings.prompt.too_long == "cut" else 0,
         num_split=num_long if settings.prompt.too_long == "split" else 0,
+        order_values=values_of_column([row for row, _ in learned], settings.training.order),
     )
 
 
@@ -225,6 +231,12 @@ def _choose_method(task: Task, settings: PlanSettings, config: PretrainedConfig,
             where="base",
             expected="a decoder",
             attempt="base=bundled",
+        )
+    if method.head is not None and settings.training.order == "loss":
+        raise RequestError(
+            "a fresh head finds no row easier than another",
+            where="training.order",
+            attempt="training.order=length, or a method without a head",
         )
     return method
 
@@ -251,11 +263,16 @@ def inspect(prepared: Prepared, settings: PlanSettings) -> Preflight:
         num_split=prepared.num_split,
         num_sections=sum(len(row) for row in prepared.learned if len(row) > 1) if prepared.num_split else 0,
         made_base=_made_base(prepared),
+        weights=_count_weights(prepared, settings),
         share_with_stop=with_stop / len(prepared.learned) if prepared.method.network == "causal" else None,
         has_own_template=prepared.tokenizer.has_own_template,
         labels=prepared.labels,
         shown=_shown(prepared),
-        warnings=[*_warnings(prepared, with_stop), *_warnings_of_shape(prepared, settings.shape)],
+        warnings=[
+            *_warnings(prepared, with_stop),
+            *_warnings_of_shape(prepared, settings.shape),
+            *_warnings_of_order(prepared, settings),
+        ],
         expected_half_width=_half_width(prepared),
     )
 
@@ -264,8 +281,8 @@ def decide_machine(prepared: Prepared, settings: PlanSettings) -> Machine:
     """Layout, number format, threads and steps: decided once, kept in the plan."""
     keep_freed_pages()
     config = AutoConfig.from_pretrained(prepared.source.folder, local_files_only=True, trust_remote_code=False)
-    has_noise = settings.training.dropout > 0 or settings.adapter.dropout > 0
-    layout, reason = layout_for(attention_of(config), settings.training.layout, has_noise=has_noise)
+    noises = (settings.training.dropout, settings.adapter.dropout, settings.training.embedding_noise)
+    layout, reason = layout_for(attention_of(config), settings.training.layout, has_noise=any(noises))
     stream = make_stream(prepared, settings)
     num_steps = max(1, math.ceil(settings.training.epochs * stream.steps_per_epoch))
     if settings.training.max_steps:
@@ -273,7 +290,8 @@ def decide_machine(prepared: Prepared, settings: PlanSettings) -> Machine:
     look_every = settings.training.evaluate_every_steps or stream.steps_per_epoch
     dtype = choose_dtype(settings.training.dtype, int(getattr(config, "hidden_size", 0)))
     logical, processed = _tokens_of_a_step(stream, num_steps, layout, settings.training.max_tokens_per_call)
-    operations = num_steps * processed * operations_per_token(config, is_full=settings.adapter.kind == "full")
+    is_full = settings.adapter.kind == "full" and settings.adapter.learn == ALL
+    operations = num_steps * processed * operations_per_token(config, is_full=is_full)
     is_compiled, compile_reason = choose_compile(
         settings.training.compile, operations / products_per_second(dtype_named(dtype), *product_shape(config))
     )
@@ -291,14 +309,21 @@ def decide_machine(prepared: Prepared, settings: PlanSettings) -> Machine:
     )
 
 
-def make_stream(prepared: Prepared, settings: PlanSettings) -> EpochStream:
-    """The rows of each step. The sections of a document that was split are rows of their own."""
-    rows = prepared.learned
-    if settings.prompt.too_long == "split":
-        rows = [[section] for row in rows for section in row]
+def make_stream(prepared: Prepared, settings: PlanSettings, first: Ints | None = None) -> EpochStream:
+    """The rows of each step, in the first epoch in the order `first`, where there is one."""
+    rows, _ = rows_of_stream(prepared, settings)
     if settings.training.tokens_per_step:
-        return RowsByTokens(rows, settings.training.tokens_per_step, settings.seed)
-    return ShuffledRows(rows, settings.training.rows_per_step, settings.seed)
+        return RowsByTokens(rows, settings.training.tokens_per_step, settings.seed, first)
+    return ShuffledRows(rows, settings.training.rows_per_step, settings.seed, first)
+
+
+def rows_of_stream(prepared: Prepared, settings: PlanSettings) -> tuple[list[list[Example]], list[str]]:
+    """Rows as steps are made of them, and what their column says. Sections of a split document are rows by then."""
+    if settings.prompt.too_long != "split":
+        return prepared.learned, prepared.order_values
+    pairs = zip(prepared.learned, prepared.order_values, strict=True)
+    sections = [([section], value) for row, value in pairs for section in row]
+    return [row for row, _ in sections], [value for _, value in sections]
 
 
 def _tokens_of_a_step(stream: EpochStream, num_steps: int, layout: Layout, max_tokens: int) -> tuple[float, float]:
@@ -458,6 +483,30 @@ def _warnings_of_shape(prepared: Prepared, shape: ShapeSettings) -> list[str]:
     if found < shape.vocabulary:
         return [f"the text gives a vocabulary of {found:,} tokens, not the {shape.vocabulary:,} asked for"]
     return []
+
+
+def _count_weights(prepared: Prepared, settings: PlanSettings) -> WeightCount:
+    method, terms = prepared.method, prepared.terms
+    shape = method.head(terms) if method.head is not None else None
+    return count_weights(prepared.source.folder, terms.tokenizer, settings.adapter, method.network, shape)
+
+
+def _warnings_of_order(prepared: Prepared, settings: PlanSettings) -> list[str]:
+    """Rows that the order of the first epoch leaves to chance, or to no step at all."""
+    training = settings.training
+    if training.order == "random":
+        return []
+    warnings = []
+    silent = sum(not value for value in prepared.order_values) if training.order.startswith("field:") else 0
+    if silent:
+        name = training.order.partition(":")[2]
+        warnings.append(f"{silent} of {len(prepared.learned)} rows have no {name}; they come last in the first epoch")
+    per_epoch = make_stream(prepared, settings).steps_per_epoch
+    if 0 < training.max_steps < per_epoch or training.epochs < 1:
+        warnings.append(
+            f"the run ends within the first epoch: training.order={training.order} keeps the last rows from it"
+        )
+    return warnings
 
 
 def _made_base(prepared: Prepared) -> MadeBase | None:

@@ -14,8 +14,18 @@ from typing import Any
 
 from fettle.app.evaluating import BITS_PER_BYTE, HeldOut
 from fettle.app.opening import open_base, with_fresh_head
+from fettle.app.ordering import keys_of_column, losses_of_base
 from fettle.app.planning import ResolvedPlan, plan_from_json
-from fettle.app.preflight import Machine, Preflight, Prepared, inspect, make_stream, prepare, use_threads
+from fettle.app.preflight import (
+    Machine,
+    Preflight,
+    Prepared,
+    inspect,
+    make_stream,
+    prepare,
+    rows_of_stream,
+    use_threads,
+)
 from fettle.artifacts.bundle import ADAPTER, BASE, HEAD, MODEL, TOKENIZER, Bundle, read_bundle, write_bundle, write_card
 from fettle.errors import FettleError, FullDisk, IncompatibleModel, RequestError
 from fettle.evaluation.scorer import find_metric
@@ -25,12 +35,15 @@ from fettle.models.config import NEW_BASE
 from fettle.models.head import save_head
 from fettle.models.load import OpenModel, add_adapter, save_adapter
 from fettle.models.machine import dtype_named, keep_freed_pages, peak_memory_bytes
+from fettle.models.ways.chosen import choose_weights
 from fettle.reporting.card import model_card
 from fettle.storage.catalogue import now
 from fettle.storage.workspace import Workspace
+from fettle.tokens.example import Ints
 from fettle.training.checkpoint import Checkpoint, CheckpointStore, Progress
 from fettle.training.hooks import HeldOutReport, StepReport, Watcher
 from fettle.training.loop import Outcome, TrainingJob, train
+from fettle.training.stream import order_by
 
 
 @dataclass(frozen=True)
@@ -68,7 +81,7 @@ def start_run(
     """Carry out a plan from its beginning, or from a step of another run (`fork`)."""
     prepared = prepare(workspace, plan.settings)
     preflight = inspect(prepared, plan.settings)
-    start = _fork_point(workspace, fork, prepared) if fork is not None else None
+    start = _fork_point(workspace, fork, prepared, plan.settings.adapter.kind) if fork is not None else None
     taken = {run.name for run in workspace.catalogue.runs()} | {path.name for path in workspace.bundles.iterdir()}
     name = name or new_run_name(taken)
     _check_name(workspace, name)
@@ -99,7 +112,7 @@ def resume_run(workspace: Workspace, name: str, watchers: Sequence[Watcher] = ()
     for problem in damaged:
         folder.log("damaged_checkpoint", problem=str(problem))
     if start is None and stored.get("fork"):
-        start = _fork_point(workspace, tuple(stored["fork"]), prepared)
+        start = _fork_point(workspace, tuple(stored["fork"]), prepared, plan.settings.adapter.kind)
     return _carry_out(workspace, name, plan, prepared, preflight, watchers, start)
 
 
@@ -157,7 +170,26 @@ def _open_learner(plan: ResolvedPlan, prepared: Prepared) -> OpenModel:
         model = add_adapter(model, settings.adapter, settings.seed).to(device)
     if prepared.method.head is not None:
         model = with_fresh_head(model, prepared.method.head(prepared.terms), settings.seed)
+    if settings.adapter.kind == "full":
+        choose_weights(
+            model.network, settings.adapter.learn, has_own_head=bool(model.head and model.head.shape.outputs)
+        )
     return model
+
+
+def _first_epoch(model: OpenModel, plan: ResolvedPlan, prepared: Prepared, folder: RunFolder) -> Ints | None:
+    """The order of the rows in the first epoch; None where the seed decides."""
+    order = plan.settings.training.order
+    if order == "random":
+        return None
+    rows, values = rows_of_stream(prepared, plan.settings)
+    if order == "loss":
+        keys = losses_of_base(folder.path, model, prepared.method.reader(prepared.terms), rows)
+    elif order == "length":
+        keys = [float(sum(example.num_tokens for example in row)) for row in rows]
+    else:
+        keys = keys_of_column(values)
+    return order_by(keys, plan.settings.seed)
 
 
 def _job(
@@ -180,7 +212,7 @@ def _job(
     has_pure_loss = not settings.training.label_smoothing and not settings.training.z_loss
     return TrainingJob(
         model=model,
-        stream=make_stream(prepared, settings),
+        stream=make_stream(prepared, settings, _first_epoch(model, plan, prepared, folder)),
         objective=prepared.method.objective(prepared.terms, machine.layout),
         dtype=dtype,
         is_compiled=machine.is_compiled,
@@ -298,10 +330,11 @@ def _with_machine(preflight: Preflight, machine: Machine) -> Preflight:
     return replace(preflight, machine=machine)
 
 
-def _fork_point(workspace: Workspace, fork: tuple[str, int], prepared: Prepared) -> Checkpoint:
+def _fork_point(workspace: Workspace, fork: tuple[str, int], prepared: Prepared, kind: str) -> Checkpoint:
     """The checkpoint of another run to begin with. What was best there lies in that run's folder: it is forgotten."""
     origin = RunFolder(workspace.runs / workspace.catalogue.find_run(fork[0]).name)
-    base: Any = origin.read_plan()["base"]
+    origin_plan: Any = origin.read_plan()
+    base = origin_plan["base"]
     if base["fingerprint"] != prepared.source.prints or base["lineage"] != list(prepared.source.lineage):
         raise IncompatibleModel(
             f"{fork[0]} was trained on another base",
@@ -309,6 +342,9 @@ def _fork_point(workspace: Workspace, fork: tuple[str, int], prepared: Prepared)
             expected=str(base["reference"]),
             attempt="the same base",
         )
+    other = str(origin_plan["settings"]["adapter"]["kind"])
+    if other != kind and "pissa" in (other, kind):  # its adapters stand on what they left of the base
+        raise IncompatibleModel(f"{fork[0]} was trained with other adapters", where="adapter.kind", expected=other)
     start = CheckpointStore(origin.checkpoints).load(fork[1])
     fresh = Progress()
     progress = replace(

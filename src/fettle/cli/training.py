@@ -117,6 +117,8 @@ def show_preflight(plan: ResolvedPlan, preflight: looking.Preflight) -> None:
             f"base: made from the rows: {made.num_tokens:,} tokens, {made.num_weights / 1e6:.1f} M fresh weights",
             highlight=False,
         )
+    weights = preflight.weights
+    OUT.print(f"weights: {weights.learning:,} learn; the base has {weights.base:,}", highlight=False)
     OUT.print(
         f"tokens: {preflight.num_tokens:,} read, {preflight.num_learned:,} learned each epoch; "
         f"longest row {preflight.longest}, most allowed {preflight.max_length}",

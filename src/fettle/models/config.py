@@ -12,13 +12,22 @@ from fettle.errors import Fault
 NEW_BASE = "new"
 """What `base=` says where there is no base: one is made from the rows."""
 
+ALL, HEAD, BIASES, LAST = "all", "head", "biases", "last:"
+"""What `adapter.learn` says beside names of weights; `last:` is followed by a number of layers."""
+
 
 class AdapterSettings(Settings):
     """Which weights learn, and how much room they get."""
 
-    kind: Literal["full", "lora", "rslora", "dora"] = "lora"
-    """full: every weight learns. lora: low-rank adapters learn and the base stays as it is. rslora: the same, scaled by
-    alpha / sqrt(rank). dora: direction and length of every weight learn apart."""
+    kind: Literal["full", "lora", "rslora", "dora", "pissa"] = "lora"
+    """full: the weights of the base learn. lora: low-rank adapters learn and the base stays as it is. rslora: the same,
+    scaled by alpha / sqrt(rank). dora: direction and length of every weight learn apart. pissa: the adapters begin with
+    the largest singular vectors of every weight, and the bundle holds them at twice the rank."""
+
+    learn: str = Field(default=ALL, min_length=1)
+    """Which weights of the base learn (kind full): all; last:K, the last K layers and what follows them; head; biases,
+    with the head; or names joined by commas, * for any characters. A head that is tied to the embeddings learns with
+    all, or by name. A new head always learns."""
 
     rank: PositiveInt = 16
     """Width of each adapter. Its memory grows in proportion."""
@@ -31,6 +40,22 @@ class AdapterSettings(Settings):
 
     targets: str = "all-linear"
     """Layers that get an adapter: all-linear (all but the vocabulary head), or names joined by commas."""
+
+    def faults(self) -> list[Fault]:
+        """What these settings say that cannot be, all of it.
+
+        >>> [fault.problem for fault in AdapterSettings(kind="full", learn="last:0").faults()]
+        ['last:0 is no number of layers']
+        """
+        if self.kind != "full" and self.learn != ALL:
+            problem = f"{self.kind} adapters leave the base as it is, so none of its weights can be chosen to learn"
+            return [Fault("adapter.learn", 0, problem, ALL, "adapter.kind=full, or adapter.targets")]
+        count = self.learn.removeprefix(LAST)
+        if self.learn.startswith(LAST) and not (count.isdecimal() and int(count)):
+            return [
+                Fault("adapter.learn", 0, f"{self.learn} is no number of layers", f"{LAST}2", f"adapter.learn={LAST}2")
+            ]
+        return []
 
 
 class HeadSettings(Settings):

@@ -32,6 +32,11 @@ from fettle.models.folders.safety import refuse_unsafe_folder
 from fettle.models.head import Head
 from fettle.models.layers import join_products
 from fettle.models.tokenizer import ModelTokenizer, open_tokenizer
+from fettle.models.ways.principal import (
+    begin_with_principal_part,
+    begins_with_principal_part,
+    store_for_untouched_base,
+)
 
 transformers_logging.disable_progress_bar()
 _DROPOUT_NAMES = (
@@ -106,13 +111,12 @@ def open_model(
         else:
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(random_seed)
-                opened = _OPENED_BY[network].from_config(config, dtype=torch.float32, trust_remote_code=False)
+                opened = _fresh_network(network, config)
             if network == "causal" and (folder / "generation_config.json").exists():
                 opened.generation_config = GenerationConfig.from_pretrained(folder)
     except (OSError, ValueError, RuntimeError, SafetensorError) as problem:
         raise DamagedFile(f"the model cannot be opened: {problem}", where=str(folder)) from None
-    if network == "trunk" and isinstance(getattr(opened, "pooler", None), torch.nn.Module):
-        opened.pooler = None  # a layer over the first token that many checkpoints lack, and no head here reads
+    _drop_pooler(network, opened)
     rows = opened.get_input_embeddings().weight.shape[0]
     if rows < tokenizer.vocabulary_size:
         raise IncompatibleModel(
@@ -120,6 +124,13 @@ def open_model(
             where=str(folder),
             expected="a tokenizer that belongs to the model",
         )
+    return OpenModel(opened, tokenizer)
+
+
+def outline_of(folder: Path, tokenizer: ModelTokenizer, network: Network) -> OpenModel:
+    """The model of a folder without its numbers: for the device `meta`, where it takes neither time nor memory."""
+    opened = _fresh_network(network, _open_config(folder, dropout=0.0))
+    _drop_pooler(network, opened)
     return OpenModel(opened, tokenizer)
 
 
@@ -134,6 +145,16 @@ def is_decoder(config: PretrainedConfig) -> bool:
 def trunk_of(model: OpenModel) -> OpenModel:
     """The same weights without the head that writes or fills in."""
     return OpenModel(model.network.base_model, model.tokenizer)
+
+
+def _fresh_network(network: Network, config: PretrainedConfig) -> Any:
+    return _OPENED_BY[network].from_config(config, dtype=torch.float32, trust_remote_code=False)
+
+
+def _drop_pooler(network: Network, opened: Any) -> None:
+    """A layer over the first token that many checkpoints lack, and no head here reads."""
+    if network == "trunk" and isinstance(getattr(opened, "pooler", None), torch.nn.Module):
+        opened.pooler = None
 
 
 def _stored_network(folder: Path, network: Network, config: PretrainedConfig) -> Any:
@@ -153,7 +174,7 @@ def _stored_network(folder: Path, network: Network, config: PretrainedConfig) ->
 
 
 def add_adapter(model: OpenModel, settings: AdapterSettings, seed: int) -> OpenModel:
-    """Put fresh low-rank adapters into the model; only they learn. At the start they change nothing."""
+    """Put fresh low-rank adapters into the model; only they learn. At the start what the model says stays as it is."""
     targets: str | list[str] = settings.targets
     if settings.targets != "all-linear":
         targets = [name.strip() for name in settings.targets.split(",")]
@@ -173,6 +194,8 @@ def add_adapter(model: OpenModel, settings: AdapterSettings, seed: int) -> OpenM
                 adapted = get_peft_model(model.network, lora)
         except ValueError as problem:
             raise RequestError(str(problem), where="adapter.targets", attempt="adapter.targets=all-linear") from None
+    if settings.kind == "pissa":
+        begin_with_principal_part(adapted.get_base_model())
     join_products(adapted)
     return OpenModel(adapted.get_base_model(), model.tokenizer, adapted, model.head)
 
@@ -215,6 +238,8 @@ def save_adapter(model: OpenModel, folder: Path, base_name: str) -> None:
         raise IncompatibleModel("the model carries no adapter", where=str(folder))
     model.adapted.save_pretrained(folder, safe_serialization=True)
     (folder / "README.md").unlink(missing_ok=True)
+    if begins_with_principal_part(model.network):
+        store_for_untouched_base(model.network, folder)
     path = folder / "adapter_config.json"
     config = json.loads(path.read_text(encoding="utf-8"))
     config["base_model_name_or_path"] = base_name

@@ -30,7 +30,7 @@ _TOKENS_OF_A_SHARED_PIECE = 128
 def layout_for(attention: str, wanted: str = "auto", *, has_noise: bool = False) -> tuple[Layout, str]:
     """The layout that a model's attention allows, and why it was taken.
 
-    With noise (dropout) nothing is shared, so that each row draws its own.
+    With noise (dropout, noise on embeddings) nothing is shared, so that each row draws its own.
     """
     allowed: dict[str, tuple[Layout, ...]] = {
         "causal": ("tree", "packed", "padded"),
@@ -46,7 +46,7 @@ def layout_for(attention: str, wanted: str = "auto", *, has_noise: bool = False)
             )
         return next(choice for choice in choices if choice == wanted), "asked for"
     if attention == "causal" and has_noise:
-        return "packed", "nothing is padded; with dropout nothing is shared, so that every row has noise of its own"
+        return "packed", "nothing is padded; with noise nothing is shared, so that every row has noise of its own"
     reasons: dict[str, str] = {
         "tree": "the model's attention is causal, so shared beginnings are computed once and nothing is padded",
         "packed": "the model's attention sees whole rows, so nothing is padded and nothing can be shared",

@@ -21,6 +21,8 @@ from fettle.errors import MemoryExhausted, NonFiniteLoss
 from fettle.models.layers import compile_layers, uncompiled
 from fettle.models.load import OpenModel
 from fettle.models.machine import is_out_of_memory
+from fettle.models.ways.chosen import learning_shares
+from fettle.models.ways.noise import noisy_embeddings
 from fettle.tokens.example import Example, Ints
 from fettle.tokens.forest import make_batch, split_by_tokens
 from fettle.tokens.layout import Layout
@@ -85,18 +87,22 @@ def train(job: TrainingJob, start: Checkpoint | None = None) -> Outcome:
     """Run to the end, to an early stop, or until asked to stop; the model is left with the weights to keep."""
     learner = Learner(job.model, job.dtype)
     try:
-        return _train(job, learner, start)
+        with noisy_embeddings(job.model.network, job.settings.embedding_noise):
+            return _train(job, learner, start)
     finally:
         learner.finish()
 
 
 def _train(job: TrainingJob, learner: Learner, start: Checkpoint | None) -> Outcome:
-    optimizer = Optimizers(learner.weights, job.settings)
+    shares = learning_shares(job.model.network, job.settings.layer_decay)
+    optimizer = Optimizers(learner.weights, job.settings, shares)
     progress = Progress()
     if start is not None:
         learner.restore(start.weights)
         optimizer.restore(start.optimizer)
         progress = start.progress
+    if job.settings.average:
+        learner.begin_average(start.average if start is not None else {})
     if job.is_compiled:
         _compile(job, learner)
     elapsed_before, began = progress.seconds, time.monotonic()
@@ -109,11 +115,16 @@ def _train(job: TrainingJob, learner: Learner, start: Checkpoint | None) -> Outc
         _take_step(job, optimizer, learner, progress, elapsed_before, began)
         is_last = progress.step == job.num_steps
         if progress.step % job.look_every_steps == 0 or is_last:
-            _look(job, progress)
+            with learner.averaged():
+                _look(job, progress)
             _save(job, learner, optimizer, progress)
             saved_step = progress.step
     if job.settings.keep == "best" and progress.best_step not in (-1, progress.step):
-        learner.restore(job.store.load(progress.best_step).weights)
+        best = job.store.load(progress.best_step)
+        learner.restore(best.weights)
+        if learner.average:
+            learner.begin_average(best.average)
+    learner.keep_average()
     return Outcome("stopped_early" if progress.is_stopped_early else "done", progress)
 
 
@@ -157,6 +168,7 @@ def _take_step(
         )
     optimizer.step(rate)
     learner.publish()
+    learner.average_in(job.settings.average, step + 1)
     learned = sum(example.num_learned for example in examples)
     progress.step += 1
     progress.learned_tokens += learned
@@ -257,7 +269,7 @@ def _look(job: TrainingJob, progress: Progress) -> None:
 
 def _save(job: TrainingJob, learner: Learner, optimizer: Optimizers, progress: Progress) -> None:
     tensors: dict[str, Tensor] = dict(learner.weights)
-    job.store.save(Checkpoint(tensors, optimizer.tensors(), progress))
+    job.store.save(Checkpoint(tensors, optimizer.tensors(), progress, learner.average))
     job.store.prune(job.settings.keep_checkpoints, progress.best_step)
     for watcher in job.watchers:
         watcher.on_checkpoint(progress.step, progress.best_step == progress.step)
