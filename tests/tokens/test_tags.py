@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from itertools import pairwise, product
 
@@ -12,8 +13,9 @@ from hypothesis import strategies as st
 
 from fettle.data.dialects.tagged import bio_tags, spans_of_tags
 from fettle.data.records import Span
+from fettle.tokens.config import Scheme
 from fettle.tokens.tagging.decoding import likeliest_tags
-from fettle.tokens.tagging.tags import Scheme, Tags, overlapping
+from fettle.tokens.tagging.tags import Tags, overlapping
 from fettle.tokens.tagging.units import Units
 from fettle.tokens.tagging.words import cut_further
 
@@ -146,8 +148,11 @@ def test_the_likeliest_tags_are_those_of_looking_at_all(
 ) -> None:
     tags = Tags(LABELS[: 2 if scheme == "bio" else 1], scheme)
     scores_UK = np.random.default_rng(seed).normal(0, spread, (num_units, len(tags.names)))
-    ranked = max(allowed(tags, num_units), key=lambda one: sum(scores_UK[range(num_units), list(one)]))
-    assert likeliest_tags(scores_UK, tags).tolist() == list(ranked)
+    sums = {one: float(scores_UK[range(num_units), list(one)].sum()) for one in allowed(tags, num_units)}
+    best = max(sums, key=sums.__getitem__)
+    found_U, share = likeliest_tags(scores_UK, tags)
+    assert tuple(found_U.tolist()) == best
+    assert share == pytest.approx(1 / sum(math.exp(value - sums[best]) for value in sums.values()), rel=1e-9)
 
 
 @SETTINGS
@@ -157,4 +162,4 @@ def test_what_is_written_is_allowed(data: st.DataObject, scheme: Scheme) -> None
     tags = Tags(LABELS, scheme)
     tag_U = tags.write(found, data.draw(runs_of(found))).tag_U
     sure_UK = np.where(np.arange(len(tags.names)) == tag_U[:, None], 0.0, -50.0)
-    assert likeliest_tags(sure_UK, tags).tolist() == tag_U.tolist()
+    assert likeliest_tags(sure_UK, tags)[0].tolist() == tag_U.tolist()

@@ -9,16 +9,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fettle.data.records import Span
+from fettle.tokens.config import Scheme
 from fettle.tokens.example import Ints
 from fettle.tokens.tagging.units import Units
 
-Scheme = Literal["bio", "bilou"]
 Bools = NDArray[np.bool_]
 
 _LETTERS: dict[Scheme, str] = {"bio": "BI", "bilou": "BILU"}

@@ -9,13 +9,11 @@ import re
 import unicodedata
 from enum import Enum
 from functools import lru_cache
-from typing import Literal
 
 import numpy as np
 
+from fettle.tokens.config import CutAt
 from fettle.tokens.example import Ints
-
-CutAt = Literal["signs", "blanks"]
 
 # Thai, Lao, Myanmar, Khmer, kana, Chinese characters: people who write them put no blank between words.
 _WITHOUT_BLANKS = re.compile(
