@@ -5,7 +5,7 @@ from __future__ import annotations
 from fettle.generation.reading import Reader, WordReader
 from fettle.tasks.task import Terms
 from fettle.tokens.layout import Layout
-from fettle.training.losses import LossShape
+from fettle.training.losses.tokens import LossShape
 from fettle.training.objective import NextToken, Objective
 
 

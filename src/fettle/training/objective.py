@@ -21,7 +21,7 @@ from fettle.tokens.batch import Batch
 from fettle.tokens.example import Example, Ints, Target, TokenReads
 from fettle.tokens.layout import Layout
 from fettle.tokens.running import inputs_of, numbers_of
-from fettle.training.losses import LossShape, cross_entropies, summed_cross_entropy
+from fettle.training.losses.tokens import LossShape, cross_entropies, summed_cross_entropy
 
 Sums = dict[str, Tensor]
 

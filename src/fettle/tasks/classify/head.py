@@ -21,7 +21,7 @@ from fettle.tasks.task import Method, Terms
 from fettle.tokens.example import Example, Target
 from fettle.tokens.layout import Layout
 from fettle.tokens.pooled import pooled_example
-from fettle.training.head_losses import class_losses, label_losses
+from fettle.training.losses.heads import class_losses, label_losses
 from fettle.training.objective import Objective, RowsByHead
 
 
