@@ -20,7 +20,7 @@ from fettle.app.preflight import Prepared
 from fettle.app.terms import make_terms
 from fettle.app.workshop.versions import load_rows
 from fettle.artifacts.bundle import REPORTS, Bundle, write_card
-from fettle.data.records import Row
+from fettle.data.records import Row, labels_of
 from fettle.data.splits.split import shared_inputs
 from fettle.errors import RequestError
 from fettle.evaluation.metrics import bits_per_byte
@@ -206,7 +206,7 @@ def _rows_to_score(
                 f"{len(leaked)} of {len(rows)} rows stand among the rows that were learned: the scores flatter"
             )
     if asker.labels:
-        unseen = sum(getattr(row.record, "label", "") not in asker.labels for row in rows)
+        unseen = sum(not set(labels_of(row.record)) <= set(asker.labels) for row in rows)
         if unseen:
             notes.append(f"{unseen} of {len(rows)} rows have a label that was never learned; they count as wrong")
     part = "@test" if data is None else ""

@@ -463,6 +463,8 @@ def _warnings(prepared: Prepared, with_stop: int) -> list[str]:
         warnings.append(
             f"{num_rows - with_stop} rows are cut before their end, so the stop token is not learned on them"
         )
+    remarks = Counter(example.remark for row in prepared.learned for example in row if example.remark)
+    warnings += [f"{count} rows: {remark}" for remark, count in remarks.items()]
     if prepared.method.prompt is not None and not prepared.tokenizer.has_own_template:
         warnings.append("the base has no chat template; fettle's own is used and goes into the bundle")
     if not prepared.num_test_rows:

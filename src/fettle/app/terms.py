@@ -21,6 +21,7 @@ def make_terms(
         survey=survey,
         prompt=settings.prompt,
         head=settings.head,
+        tag=settings.tag,
         decoding=settings.decoding,
         training=settings.training,
         attention=attention,

@@ -183,18 +183,26 @@ def predict_file(
     table = read_inputs(file, column_map or {})
     model = load(reference, workspace)
     answers = model.predict(table.questions(), progress)
-    columns = [name for name in ("answer", "probability") if name == "answer" or model.bundle.labels]
     labels = model.bundle.labels if len(model.bundle.labels) <= _MOST_LABEL_COLUMNS else ()
-    names = {name: _free_column(name, table.columns) for name in (*columns, *(f"p({label})" for label in labels))}
-    rows = []
-    for row, answer in zip(table.rows, answers, strict=True):
-        cells = {**row, names["answer"]: answer.text}
-        if model.bundle.labels:
-            cells[names["probability"]] = round(answer.probabilities[answer.text], 6)
-            cells.update({names[f"p({label})"]: round(answer.probabilities[label], 6) for label in labels})
-        rows.append(cells)
+    said = [_cells(answer, labels) for answer in answers]
+    names = {name: _free_column(name, table.columns) for cells in said for name in cells}
+    rows = [
+        {**row, **{names[name]: cell for name, cell in cells.items()}}
+        for row, cells in zip(table.rows, said, strict=True)
+    ]
     write_outputs(out, [*table.columns, *names.values()], rows)
     return PredictResult(out, len(rows), table.refused, sum(not answer.is_complete for answer in answers))
+
+
+def _cells(answer: Answer, labels: Sequence[str]) -> dict[str, object]:
+    """What a table says of one answer: the answer, how probable it is, and the probabilities of these labels."""
+    cells: dict[str, object] = {"answer": answer.text}
+    if answer.in_words is not None:
+        cells["in words"] = answer.in_words
+    if answer.text in answer.probabilities:
+        cells["probability"] = round(answer.probabilities[answer.text], 6)
+    known = [label for label in labels if label in answer.probabilities]
+    return {**cells, **{f"p({label})": round(answer.probabilities[label], 6) for label in known}}
 
 
 def export(workspace: Workspace, reference: str, to: str, out: Path, base: str | None = None) -> Parity | None:

@@ -123,6 +123,9 @@ def chat_command(
             OUT.print(f"[bold]{name}>[/] ", end="")
             if has_labels:
                 answer = model.predict([text])[0]
+                if answer.in_words is not None:
+                    OUT.print(answer.in_words or "nothing was found", markup=False, highlight=False)
+                    continue
                 best = sorted(answer.probabilities.items(), key=lambda item: -item[1])[:3]
                 OUT.print("  ".join(f"{label} {share:.3f}" for label, share in best), markup=False, highlight=False)
             else:

@@ -322,6 +322,22 @@ def named_texts(record: Record) -> list[NamedText]:
     return _turns("turn", record.messages)
 
 
+def labels_of(record: Record) -> tuple[str, ...]:
+    """The labels that a record names, of itself or of its spans, in order; a label that it names twice is there twice.
+
+    >>> labels_of(TaggedText("Ada in Rome", (Span(0, 3, "PERSON"), Span(7, 11, "PLACE"))))
+    ('PERSON', 'PLACE')
+    """
+    match record:
+        case LabelledText(_, label):
+            return (label,)
+        case MultiLabelledText(_, labels):
+            return labels
+        case TaggedText(_, spans):
+            return tuple(span.label for span in spans)
+    return ()
+
+
 def answer_hash(record: Record) -> int:
     """A number that answers of one wording share, in this process: quicker than to write a conversation out."""
     if isinstance(record, Conversation):

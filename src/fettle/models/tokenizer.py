@@ -104,6 +104,29 @@ class ModelTokenizer:
         """Ids of a person's text: what looks like a control token is spelt out."""
         return list(self.inner(text, add_special_tokens=False, split_special_tokens=True, verbose=False)["input_ids"])
 
+    def encode_with_offsets(self, text: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Ids of a person's text, [N], and the characters that each stands for, [N, 2]: start, and after the end."""
+        if not self.inner.is_fast:
+            raise RequestError(
+                "the tokenizer does not say which characters its tokens stand for",
+                where="base",
+                expected="a model with a tokenizer.json",
+            )
+        encoded = self.inner(
+            text, add_special_tokens=False, split_special_tokens=True, return_offsets_mapping=True, verbose=False
+        )
+        offsets_N2 = np.asarray(encoded["offset_mapping"], np.int64).reshape(-1, 2)
+        return np.asarray(encoded["input_ids"], np.int64), offsets_N2
+
+    @cached_property
+    def surroundings(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Ids that the tokenizer puts before and behind a text that is read as a whole."""
+        text = self.encode_plain("a")
+        whole = list(self.inner("a", verbose=False)["input_ids"])
+        first = next(place for place in range(len(whole)) if whole[place : place + len(text)] == text)
+        before, behind = whole[:first], whole[first + len(text) :]
+        return np.asarray(before, np.int64), np.asarray(behind, np.int64)
+
     def encode_whole(self, text: str, other: str = "", most: int = 0) -> tuple[list[int], int]:
         """Ids of a text, or of two that are compared, as the model reads a whole one, and how many did not fit.
 

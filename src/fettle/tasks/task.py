@@ -20,7 +20,7 @@ from fettle.models.config import HeadSettings
 from fettle.models.head import HeadShape
 from fettle.models.load import Network
 from fettle.models.tokenizer import ModelTokenizer
-from fettle.tokens.config import PromptSettings
+from fettle.tokens.config import PromptSettings, TagSettings
 from fettle.tokens.encoder import Encoder
 from fettle.tokens.layout import Layout
 from fettle.tokens.pooled import Pooling
@@ -54,6 +54,7 @@ class Terms:
     survey: Survey
     prompt: PromptSettings
     head: HeadSettings
+    tag: TagSettings
     decoding: DecodingSettings
     training: TrainingSettings
     attention: str

@@ -12,7 +12,7 @@ from functools import partial
 import numpy as np
 from scipy.special import expit, log_expit, log_softmax, softmax
 
-from fettle.data.records import LabelledText, MultiLabelledText, Record
+from fettle.data.records import LabelledText, MultiLabelledText, Record, labels_of
 from fettle.generation.answer import Answer
 from fettle.generation.reading import HeadReader, Numbers, Reader, numbers_of_examples
 from fettle.models.head import HeadShape
@@ -24,16 +24,6 @@ from fettle.tokens.layout import Layout
 from fettle.tokens.pooled import pooled_example
 from fettle.training.losses.heads import class_losses, label_losses
 from fettle.training.objective import Objective, RowsByHead
-
-
-def labels_of(record: Record) -> tuple[str, ...]:
-    """The labels of a record, whether it may have several or not."""
-    match record:
-        case LabelledText(_, label):
-            return (label,)
-        case MultiLabelledText(_, labels):
-            return labels
-    return ()
 
 
 class TextEncoder:

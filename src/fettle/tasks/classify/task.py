@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fettle.data.records import LabelledText, MultiLabelledText, Record, Row
+from fettle.data.records import LabelledText, MultiLabelledText, Record, Row, labels_of
 from fettle.errors import RequestError
 from fettle.tasks.classify.candidates import CANDIDATES
-from fettle.tasks.classify.head import HEAD, SEVERAL, labels_of
+from fettle.tasks.classify.head import HEAD, SEVERAL
 from fettle.tasks.task import AUTO, Survey, Task, survey_labels
 
 
