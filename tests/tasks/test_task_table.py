@@ -28,7 +28,7 @@ def model(tiny_base: Path) -> Iterator[OpenModel]:
 
 
 def test_every_task_is_known_by_its_own_name() -> None:
-    assert task_names() == sorted(RECORDS)
+    assert set(RECORDS) < set(task_names())
     assert [open_task(name).name for name in task_names()] == task_names()
 
 

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tagging_kit import SORTS, texts, wrapped
 from transformers import PreTrainedTokenizerFast
 
 from fettle.tokens.config import CutAt
 from fettle.tokens.example import Ints
 from fettle.tokens.tagging.units import find_units
 from fettle.tokens.tagging.words import cut_further, cut_words
+from tagging_kit import SORTS, texts, wrapped
 
 SETTINGS = settings(deadline=None, max_examples=50)
 cuts = st.sampled_from(["signs", "blanks"])

@@ -26,11 +26,9 @@ from fettle.models.head import fresh_head
 from fettle.models.load import OpenModel, open_model
 from fettle.tasks.table import open_task, task_names
 from fettle.tasks.task import Method, Task, Terms
-from fettle.tokens.config import PromptSettings
 from fettle.tokens.example import Example
 from fettle.tokens.forest import make_batch
 from fettle.tokens.layout import Layout, layout_for
-from fettle.training.config import TrainingSettings
 from fettle.training.objective import Call, sums_of_calls
 
 _SHAPE = ShapeSettings(vocabulary=300, width=32, layers=2, heads=2, context=128)
@@ -103,10 +101,8 @@ def cases_of(task: Task, bases: dict[str, Path]) -> Iterator[Case]:
             terms = Terms(
                 tokenizer=model.tokenizer,
                 survey=task.survey(rows),
-                prompt=PromptSettings(),
                 head=HeadSettings(dropout=0.0),
                 decoding=DecodingSettings(max_new_tokens=8),
-                training=TrainingSettings(),
                 attention=model.attention,
                 max_length=_SHAPE.context,
             )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 
@@ -52,14 +52,14 @@ class Terms:
 
     tokenizer: ModelTokenizer
     survey: Survey
-    prompt: PromptSettings
-    head: HeadSettings
-    tag: TagSettings
-    decoding: DecodingSettings
-    training: TrainingSettings
     attention: str
     max_length: int
     dtype: torch.dtype = torch.float32
+    prompt: PromptSettings = field(default_factory=PromptSettings)
+    head: HeadSettings = field(default_factory=HeadSettings)
+    tag: TagSettings = field(default_factory=TagSettings)
+    decoding: DecodingSettings = field(default_factory=DecodingSettings)
+    training: TrainingSettings = field(default_factory=TrainingSettings)
 
     @property
     def pooling(self) -> Pooling:

@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 from scipy.special import log_softmax
 
-from fettle.data.records import Record, Row, TaggedText, labels_of
+from fettle.data.records import Record, Row, Span, TaggedText, labels_of
 from fettle.generation.reading import HeadReader, Numbers, Reader
 from fettle.models.head import HeadShape
 from fettle.tasks.tag.answerer import SpanAnswerer
@@ -17,7 +17,7 @@ from fettle.tasks.task import Method, Survey, Task, Terms, survey_labels
 from fettle.tokens.example import Example
 from fettle.tokens.layout import Layout
 from fettle.tokens.tagging.tags import Tags, overlapping
-from fettle.training.head_losses import class_losses
+from fettle.training.losses.heads import class_losses
 from fettle.training.objective import Objective, ReadsByHead
 
 
@@ -57,6 +57,21 @@ def _reader(terms: Terms) -> Reader:
     return HeadReader(_judge, terms.dtype, is_pooled=False)
 
 
+def _sample(text: str, **found: str) -> TaggedText:
+    spans = (Span(text.index(part), text.index(part) + len(part), label) for label, part in found.items())
+    return TaggedText(text, tuple(sorted(spans, key=lambda span: span.start)))
+
+
+_SAMPLES = (
+    _sample("Ada lives in Rome", person="Ada", place="Rome"),
+    _sample("I met Ben Okri in Lagos.", person="Ben Okri", place="Lagos"),
+    _sample("Is Chen here?", person="Chen"),
+    _sample("New York is large", place="New York"),
+    _sample("nothing to see"),
+    _sample("Dora went to Oslo", person="Dora", place="Oslo"),
+    _sample("Paris!", place="Paris"),
+    _sample("ask Eve", person="Eve"),
+)
 HEAD = Method(
     "head",
     "trunk",
@@ -67,6 +82,7 @@ HEAD = Method(
     answerer=SpanAnswerer,
     head=_shape,
     looked_at=("entity_f1",),
+    samples=_SAMPLES,
 )
 
 TASK = Task("tag", (HEAD,), _survey, _question, cannot_learn=_cannot_learn)
