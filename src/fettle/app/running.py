@@ -30,7 +30,7 @@ from fettle.storage.workspace import Workspace
 from fettle.training.checkpoint import Checkpoint, CheckpointStore, Progress
 from fettle.training.hooks import HeldOutReport, StepReport, Watcher
 from fettle.training.loop import Outcome, TrainingJob, train
-from fettle.training.losses import LossShape
+from fettle.training.losses.tokens import LossShape
 from fettle.training.objective import NextToken
 
 

@@ -18,7 +18,7 @@ from fettle.models.load import OpenModel
 from fettle.tokens.batch import Batch
 from fettle.tokens.example import Example
 from fettle.tokens.layout import Layout, lay_out
-from fettle.training.losses import LossShape, cross_entropies, summed_cross_entropy
+from fettle.training.losses.tokens import LossShape, cross_entropies, summed_cross_entropy
 
 Sums = dict[str, Tensor]
 
