@@ -69,7 +69,7 @@ class Retriever:
         most = min(most, self.num_texts)
         places_QK = np.zeros((len(queries), most), np.int64)
         scores_QK = np.zeros((len(queries), most))
-        for first, scores_QN in self._blocks(queries):
+        for first, scores_QN in self.scores(queries):
             block = slice(first, first + len(scores_QN))
             places_QK[block] = np.argsort(-scores_QN, axis=1, kind="stable")[:, :most]
             scores_QK[block] = np.take_along_axis(scores_QN, places_QK[block], axis=1)
@@ -86,7 +86,7 @@ class Retriever:
         [3, 2]
         """
         found: list[int] = []
-        for first, scores_QN in self._blocks(queries):
+        for first, scores_QN in self.scores(queries):
             for query, scores_N in enumerate(scores_QN, start=first):
                 own = right[query]
                 is_before_N = scores_N > scores_N[own]
@@ -96,8 +96,8 @@ class Retriever:
                 found.append(1 + int(is_before_N.sum()))
         return found
 
-    def _blocks(self, queries: Sequence[str]) -> Iterator[tuple[int, Scores]]:
-        """Scores of a block of queries, and the place of its first."""
+    def scores(self, queries: Sequence[str]) -> Iterator[tuple[int, Scores]]:
+        """The scores of all texts, [Q, N], block by block of queries, with the place of a block's first query."""
         size = max(1, _SCORES_AT_ONCE // max(1, self.num_texts))
         for first in range(0, len(queries), size):
             yield first, self._score(queries[first : first + size])
