@@ -15,7 +15,7 @@ from fettle.errors import Fault, RequestError, UnknownName, near_misses
 from fettle.generation.config import DecodingSettings
 from fettle.models.config import NEW_BASE, AdapterSettings, HeadSettings, ShapeSettings
 from fettle.tokens.config import PromptSettings
-from fettle.training.config import TrainingSettings
+from fettle.training.config import TrainingSettings, VectorSettings
 
 RECIPES = Path(__file__).resolve().parent.parent / "recipes"
 
@@ -37,7 +37,7 @@ class PlanSettings(Settings):
     """Everything that a run depends on."""
 
     task: str
-    """Kind of work: chat, classify or text."""
+    """Kind of work: chat, classify, embed or text."""
 
     method: str = "auto"
     """How the model does it: candidates or head (classify), or another method of the task. auto: as base and rows
@@ -59,6 +59,7 @@ class PlanSettings(Settings):
     adapter: AdapterSettings = AdapterSettings()
     head: HeadSettings = HeadSettings()
     training: TrainingSettings = TrainingSettings()
+    vectors: VectorSettings = VectorSettings()
     decoding: DecodingSettings = DecodingSettings()
 
 

@@ -23,6 +23,7 @@ def make_terms(
         head=settings.head,
         decoding=settings.decoding,
         training=settings.training,
+        vectors=settings.vectors,
         attention=attention,
         max_length=max_length,
     )

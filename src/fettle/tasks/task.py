@@ -15,16 +15,17 @@ from fettle.data.records import Record, Row
 from fettle.errors import RequestError, near_misses
 from fettle.generation.answer import Answerer
 from fettle.generation.config import DecodingSettings
+from fettle.generation.embedding import TextEmbedder
 from fettle.generation.reading import Reader
 from fettle.models.config import HeadSettings
 from fettle.models.head import HeadShape
-from fettle.models.load import Network
+from fettle.models.load import Network, OpenModel
 from fettle.models.tokenizer import ModelTokenizer
 from fettle.tokens.config import PromptSettings
 from fettle.tokens.encoder import Encoder
 from fettle.tokens.layout import Layout
 from fettle.tokens.pooled import Pooling
-from fettle.training.config import TrainingSettings
+from fettle.training.config import TrainingSettings, VectorSettings
 from fettle.training.objective import Objective
 
 AUTO = "auto"
@@ -56,6 +57,7 @@ class Terms:
     head: HeadSettings
     decoding: DecodingSettings
     training: TrainingSettings
+    vectors: VectorSettings
     attention: str
     max_length: int
     dtype: torch.dtype = torch.float32
@@ -73,7 +75,8 @@ class Method:
     """One way of doing a task. `metrics` names what evaluation reports, the main one first.
 
     `looked_at` names those of them that looks at held-out rows give, from answers; the loss is always among the scores.
-    `answerer` gives None where nothing is asked, `prompt` what a model that writes is sent.
+    `answerer` gives None where nothing is asked, `prompt` what a model that writes is sent, `embedder` the vectors of
+    texts, where it learns any, cut to so many numbers (0: whole).
     """
 
     name: str
@@ -85,6 +88,7 @@ class Method:
     answerer: Callable[[Terms], Answerer | None]
     head: Callable[[Terms], HeadShape] | None = None
     prompt: Callable[[Terms, Record], list[int]] | None = None
+    embedder: Callable[[Terms, OpenModel, int], TextEmbedder] | None = None
     looked_at: tuple[str, ...] = ()
 
     @property
