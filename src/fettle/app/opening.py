@@ -16,8 +16,8 @@ from fettle.app.listing import find_bundle, find_made_base
 from fettle.artifacts.bundle import ADAPTER, BASE, HEAD, MANIFEST, MODEL, Bundle
 from fettle.data.records import Row, texts_of
 from fettle.errors import IncompatibleModel, MissingFile, UnknownName, UnsoundPlan
-from fettle.models.base import find_base, fingerprint
 from fettle.models.config import NEW_BASE, ShapeSettings
+from fettle.models.folders.base import find_base, fingerprint
 from fettle.models.fresh.base import base_key, make_fresh_base
 from fettle.models.head import HeadShape, fresh_head, open_head
 from fettle.models.load import Network, OpenModel, merge_adapter, open_model, read_adapter, trunk_of

@@ -26,11 +26,11 @@ from transformers.utils import logging as transformers_logging
 
 from fettle.errors import DamagedFile, IncompatibleModel, RequestError
 from fettle.models.attention import attention_of
-from fettle.models.base import read_model_config
 from fettle.models.config import AdapterSettings
+from fettle.models.folders.base import read_model_config
+from fettle.models.folders.safety import refuse_unsafe_folder
 from fettle.models.head import Head
 from fettle.models.layers import join_products
-from fettle.models.safety import refuse_unsafe_folder
 from fettle.models.tokenizer import ModelTokenizer, open_tokenizer
 
 transformers_logging.disable_progress_bar()
