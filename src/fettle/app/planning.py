@@ -15,7 +15,7 @@ from fettle.errors import Fault, RequestError, UnknownName, near_misses
 from fettle.generation.config import DecodingSettings
 from fettle.models.config import ALL, NEW_BASE, AdapterSettings, HeadSettings, ShapeSettings
 from fettle.tokens.config import PromptSettings, TagSettings
-from fettle.training.config import TrainingSettings
+from fettle.training.config import EmbedSettings, TrainingSettings
 
 RECIPES = Path(__file__).resolve().parent.parent / "recipes"
 
@@ -37,7 +37,7 @@ class PlanSettings(Settings):
     """Everything that a run depends on."""
 
     task: str
-    """Kind of work: chat, classify, tag or text."""
+    """Kind of work: chat, classify, tag, embed or text."""
 
     method: str = "auto"
     """How the model does it: candidates or head (classify), or another method of the task. auto: as base and rows
@@ -60,6 +60,7 @@ class PlanSettings(Settings):
     head: HeadSettings = HeadSettings()
     tag: TagSettings = TagSettings()
     training: TrainingSettings = TrainingSettings()
+    embed: EmbedSettings = EmbedSettings()
     decoding: DecodingSettings = DecodingSettings()
 
 

@@ -24,6 +24,7 @@ def make_terms(
         tag=settings.tag,
         decoding=settings.decoding,
         training=settings.training,
+        embed=settings.embed,
         attention=attention,
         max_length=max_length,
     )

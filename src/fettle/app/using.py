@@ -6,6 +6,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from fettle.app.evaluating import Asker, asker_for
 from fettle.app.listing import get_bundle
 from fettle.app.opening import base_of_bundle, open_tuned
@@ -17,6 +20,7 @@ from fettle.generation.answer import Answer
 from fettle.generation.config import DecodingSettings
 from fettle.generation.decoding import complete, stream
 from fettle.models.load import OpenModel
+from fettle.quality.alike.retrieval import Retriever
 from fettle.storage.workspace import Workspace, open_workspace
 from fettle.tokens.template import Turn, encode_beginning, encode_prompt
 
@@ -52,6 +56,29 @@ class Model:
         if answerer is None:
             return self._continuations(rows, progress)
         return answerer.answers(self._model, [self._asker.task.question(text) for text in rows], progress)
+
+    def embed(
+        self, texts: Iterable[str], size: int = 0, progress: Callable[[int], None] | None = None
+    ) -> NDArray[np.float32]:
+        """Unit vectors of texts, one a row, cut to their first `size` numbers (0: whole).
+
+        Raises `RequestError` where the bundle learned no vectors.
+        """
+        if self._asker.method.embedder is None:
+            raise RequestError(
+                f"{self.bundle.name} learned no vectors",
+                expected="a bundle of the task embed",
+                attempt="fettle train embed data=…",
+            )
+        return self._asker.method.embedder(self._asker.terms(self._model), self._model, size)(list(texts), progress)
+
+    def nearest(self, texts: Iterable[str], items: Sequence[str], most: int = 3) -> list[list[tuple[str, float]]]:
+        """For each text the items that lie nearest to it, the best first, each with its cosine."""
+        found = Retriever.by_vectors(items, self.embed).search(list(texts), most)
+        return [
+            [(items[place], float(score)) for place, score in zip(places, scores, strict=True)]
+            for places, scores in zip(found.places_QK.tolist(), found.scores_QK, strict=True)
+        ]
 
     def chat(self) -> Conversation | Continuation:
         """A conversation with the model, empty at first; a model of plain text goes on where a text ends."""

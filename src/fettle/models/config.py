@@ -70,6 +70,9 @@ class HeadSettings(Settings):
     class_weights: Literal["none", "balanced"] = "none"
     """How much rows count. balanced: rows of rare labels more, so that all labels together count the same."""
 
+    sizes: tuple[PositiveInt, ...] = ()
+    """Beginnings of a vector that are to be of use alone, in numbers: 64, 128. The whole vector always is."""
+
 
 class ShapeSettings(Settings):
     """The model that `base=new` makes: a Llama of these sizes, and the vocabulary that it reads with."""

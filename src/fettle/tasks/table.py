@@ -12,6 +12,7 @@ _BUILT_IN = {
     "chat": "fettle.tasks.chat.task",
     "classify": "fettle.tasks.classify.task",
     "tag": "fettle.tasks.tag.task",
+    "embed": "fettle.tasks.embed.task",
     "text": "fettle.tasks.text.task",
 }
 ENTRY_POINT_GROUP = "fettle.tasks"

@@ -15,16 +15,17 @@ from fettle.data.records import Record, Row
 from fettle.errors import RequestError, near_misses
 from fettle.generation.answer import Answerer
 from fettle.generation.config import DecodingSettings
+from fettle.generation.embedding import TextEmbedder
 from fettle.generation.reading import Reader
 from fettle.models.config import HeadSettings
 from fettle.models.head import HeadShape
-from fettle.models.load import Network
+from fettle.models.load import Network, OpenModel
 from fettle.models.tokenizer import ModelTokenizer
 from fettle.tokens.config import PromptSettings, TagSettings
 from fettle.tokens.encoder import Encoder
 from fettle.tokens.layout import Layout
 from fettle.tokens.pooled import Pooling
-from fettle.training.config import TrainingSettings
+from fettle.training.config import EmbedSettings, TrainingSettings
 from fettle.training.objective import Objective
 
 AUTO = "auto"
@@ -58,6 +59,7 @@ class Terms:
     prompt: PromptSettings = field(default_factory=PromptSettings)
     head: HeadSettings = field(default_factory=HeadSettings)
     tag: TagSettings = field(default_factory=TagSettings)
+    embed: EmbedSettings = field(default_factory=EmbedSettings)
     decoding: DecodingSettings = field(default_factory=DecodingSettings)
     training: TrainingSettings = field(default_factory=TrainingSettings)
 
@@ -74,8 +76,9 @@ class Method:
     """One way of doing a task. `metrics` names what evaluation reports, the main one first.
 
     `looked_at` names those of them that looks at held-out rows give, from answers; the loss is always among the scores.
+    `answerer` gives None where nothing is asked, `prompt` what a model that writes is sent, `embedder` the vectors of
+    texts, where it learns any, cut to so many numbers (0: whole).
     `samples` are a few short records that it learns: what it is proved on (`fettle.tasks.contract`).
-    `answerer` gives None where nothing is asked, `prompt` what a model that writes is sent.
     """
 
     name: str
@@ -87,6 +90,7 @@ class Method:
     answerer: Callable[[Terms], Answerer | None]
     head: Callable[[Terms], HeadShape] | None = None
     prompt: Callable[[Terms, Record], list[int]] | None = None
+    embedder: Callable[[Terms, OpenModel, int], TextEmbedder] | None = None
     looked_at: tuple[str, ...] = ()
     samples: tuple[Record, ...] = ()
 
