@@ -14,7 +14,8 @@ from fettle.errors import DamagedFile
 class Outcome(msgspec.Struct, frozen=True):
     """One row under one system. `loss` is summed over the row's learned weight, in nats; both 0 where not measured.
 
-    `probability` is that of the answer given, where answers are chosen; `num_bytes` the length of the text learned.
+    `probability` is that of the answer given, where answers are chosen; `num_bytes` the length of the text learned;
+    `rank` the place of the right answer among those that were ranked (1 is the first; 0: nothing was ranked).
     """
 
     source: str
@@ -25,6 +26,7 @@ class Outcome(msgspec.Struct, frozen=True):
     probability: float = 0.0
     is_complete: bool = True
     num_bytes: int = 0
+    rank: int = 0
 
 
 class Report(msgspec.Struct, frozen=True):

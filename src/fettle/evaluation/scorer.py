@@ -33,10 +33,11 @@ Outcomes = Sequence[Outcome]
 
 @dataclass(frozen=True)
 class Metric:
-    """How a score is made. `compare` takes the outcomes of two systems on the same rows."""
+    """How a score is made: alone, with its interval, or beside another system's on the same rows (`compare`)."""
 
     name: str
     is_higher_better: bool
+    value: Callable[[Outcomes], float]
     estimate: Callable[[Outcomes], Estimate]
     compare: Callable[[Outcomes, Outcomes, str, str], Comparison]
 
@@ -152,7 +153,7 @@ def _text_metric(name: str, measure: Callable[[str, str], float]) -> Metric:
     def compare(a: Outcomes, b: Outcomes, name_a: str, name_b: str) -> Comparison:
         return compare_paired(name_a, name_b, name, values(a), values(b), is_binary=False)
 
-    return Metric(name, True, estimate, compare)
+    return Metric(name, True, lambda rows: estimate(rows).value, estimate, compare)
 
 
 def _loss_metric(name: str, columns: Callable[[Outcomes], tuple[list[float], list[float]]]) -> Metric:
@@ -166,16 +167,16 @@ def _loss_metric(name: str, columns: Callable[[Outcomes], tuple[list[float], lis
         values_b, _ = columns(b)
         return compare_paired(name_a, name_b, name, values_a, values_b, weights=weights, is_binary=False)
 
-    return Metric(name, False, estimate, compare)
+    return Metric(name, False, lambda rows: estimate(rows).value, estimate, compare)
 
 
 _LOSS = _loss_metric("loss", _losses)
 _TABLE = {
-    "accuracy": Metric("accuracy", True, _accuracy, _compare_accuracy),
-    "macro_f1": Metric("macro_f1", True, _macro_f1, _compare_macro_f1),
+    "accuracy": Metric("accuracy", True, lambda rows: _accuracy(rows).value, _accuracy, _compare_accuracy),
+    "macro_f1": Metric("macro_f1", True, lambda rows: _macro_f1(rows).value, _macro_f1, _compare_macro_f1),
     "loss": _LOSS,
     "bits_per_byte": _loss_metric("bits_per_byte", _bits),
-    "perplexity": Metric("perplexity", False, _perplexity, _compare_perplexity),
+    "perplexity": Metric("perplexity", False, lambda rows: _perplexity(rows).value, _perplexity, _compare_perplexity),
     "chrf": _text_metric("chrf", metrics.chrf),
     "rouge_l": _text_metric("rouge_l", metrics.rouge_l),
 }
