@@ -12,6 +12,7 @@ from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import Any
 
+from fettle.app.bases.vectors import is_learned_from_texts, learn_what_occurs
 from fettle.app.evaluating import BITS_PER_BYTE, HeldOut
 from fettle.app.opening import open_base, with_fresh_head
 from fettle.app.planning import ResolvedPlan, plan_from_json
@@ -157,6 +158,7 @@ def _open_learner(plan: ResolvedPlan, prepared: Prepared) -> OpenModel:
         model = add_adapter(model, settings.adapter, settings.seed).to(device)
     if prepared.method.head is not None:
         model = with_fresh_head(model, prepared.method.head(prepared.terms), settings.seed)
+    learn_what_occurs(model, prepared.learned)
     return model
 
 
@@ -222,7 +224,7 @@ def _bundle(
             prepared.tokenizer.save(folder / MODEL)
         if model.head is not None:
             save_head(model.head, folder / HEAD)
-        if prepared.source.kind == NEW_BASE:
+        if prepared.source.kind == NEW_BASE or is_learned_from_texts(prepared.source.kind, prepared.source.folder):
             shutil.copytree(prepared.source.folder, folder / BASE)
 
     manifest: dict[str, object] = {
