@@ -22,7 +22,8 @@ from fettle.artifacts.bundle import REPORTS, Bundle, write_card
 from fettle.data.records import Row
 from fettle.data.splits.split import shared_inputs
 from fettle.errors import RequestError
-from fettle.evaluation.metrics import accuracy_hits, bits_per_byte
+from fettle.evaluation.metrics.labels import accuracy_hits
+from fettle.evaluation.metrics.losses import bits_per_byte
 from fettle.evaluation.report import Outcome, Report, encode_report
 from fettle.evaluation.scorer import score
 from fettle.generation.answer import Answerer
