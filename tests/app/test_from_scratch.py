@@ -7,10 +7,11 @@ from __future__ import annotations
 import json
 import math
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
+import torch
 from app_fixtures import one_core, workspace  # noqa: F401
 from app_kit import hashes_of, never_stop, refuse_to, stop_after, store_rows
 
@@ -26,6 +27,7 @@ from fettle.app.using import Continuation, export, load
 from fettle.data.records import PlainText, Row
 from fettle.errors import DamagedFile, RequestError, UnknownName, UnsoundPlan
 from fettle.evaluation.metrics.losses import bits_per_byte
+from fettle.generation.reading import RowLoss
 from fettle.jobs.run import RunFolder
 from fettle.storage.workspace import Workspace, open_workspace
 
@@ -221,14 +223,14 @@ def test_of_many_held_out_rows_some_are_looked_at(workspace: Workspace, monkeypa
     monkeypatch.setattr(evaluating, "MOST_HELD_OUT_TOKENS", num_tokens // 2)
     seen: list[int] = []
 
-    def read(_model: object, examples: list, *_words: object) -> list:
-        seen.append(len(examples))
-        return []
+    class Reader:
+        def losses(self, _model: object, rows: list) -> list[RowLoss]:
+            seen.append(len(rows))
+            return [RowLoss(1.0, 1.0)] * len(rows)
 
-    monkeypatch.setattr(evaluating, "read_tokens", read)
-    with pytest.raises(ValueError):  # nothing was read for the examples
-        HeldOut(prepared, plan.settings.decoding, np.float32).measure(open_base(prepared.source))
-    assert 0 < seen[0] < sum(len(examples) for _, examples in prepared.held_out)
+    watched = replace(prepared, method=replace(prepared.method, reader=lambda _terms: Reader()))
+    HeldOut(watched, torch.float32).measure(open_base(prepared.source))
+    assert 0 < seen[0] < len(prepared.held_out)
 
 
 def test_long_documents_are_split_into_rows_of_their_own(workspace: Workspace) -> None:

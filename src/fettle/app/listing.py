@@ -9,8 +9,8 @@ from fettle.artifacts.bundle import FILE_SUFFIX, MANIFEST, Bundle, read_bundle, 
 from fettle.errors import DamagedFile, UnknownName, near_misses
 from fettle.evaluation.report import Report, decode_report
 from fettle.jobs.run import RunFolder
-from fettle.models.base import BUNDLED_FOLDER, bundled_names, find_base, fingerprint, read_model_config
 from fettle.models.config import NEW_BASE
+from fettle.models.folders.base import BUNDLED_FOLDER, bundled_names, find_base, fingerprint, read_model_config
 from fettle.storage.sealed import MANIFEST as SEAL
 from fettle.storage.sealed import read_sealed
 from fettle.storage.workspace import Workspace

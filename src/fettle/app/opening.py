@@ -13,22 +13,25 @@ from pathlib import Path
 from typing import Any
 
 from fettle.app.listing import find_bundle, find_made_base
-from fettle.artifacts.bundle import ADAPTER, BASE, MANIFEST, MODEL, Bundle
+from fettle.artifacts.bundle import ADAPTER, BASE, HEAD, MANIFEST, MODEL, Bundle
 from fettle.data.records import Row, texts_of
 from fettle.errors import IncompatibleModel, MissingFile, UnknownName, UnsoundPlan
-from fettle.models.base import find_base, fingerprint
 from fettle.models.config import NEW_BASE, ShapeSettings
+from fettle.models.folders.base import find_base, fingerprint
 from fettle.models.fresh.base import base_key, make_fresh_base
-from fettle.models.load import OpenModel, merge_adapter, open_model, read_adapter
+from fettle.models.head import HeadShape, fresh_head, open_head
+from fettle.models.load import Network, OpenModel, merge_adapter, open_model, read_adapter, trunk_of
 from fettle.models.machine import choose_device
 from fettle.storage.publish import write_file
 from fettle.storage.sealed import is_whole, write_sealed
 from fettle.storage.workspace import Workspace
+from fettle.tasks.table import open_task
 
 
 @dataclass(frozen=True)
 class BaseSource:
-    """A base that was found and not yet opened. `adapters` are folded in, in order; `lineage` names the bundles."""
+    """A base that was found and not yet opened. `adapters` are folded in, in order, as parts of `network`; `lineage`
+    names the bundles."""
 
     reference: str
     kind: str
@@ -37,6 +40,7 @@ class BaseSource:
     random_seed: int | None
     prints: dict[str, str]
     adapters: tuple[Path, ...] = ()
+    network: Network = "causal"
     lineage: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, object]:
@@ -69,7 +73,7 @@ def locate_base(workspace: Workspace, reference: str, seed: int) -> BaseSource:
     if not bundle.is_adapter:
         folder = bundle.path / MODEL
         lineage = (bundle.identity, *_lineage(bundle))
-        return BaseSource(reference, "bundle", bundle.name, folder, random_seed, fingerprint(folder), (), lineage)
+        return BaseSource(reference, "bundle", bundle.name, folder, random_seed, fingerprint(folder), lineage=lineage)
     below = base_of_bundle(workspace, bundle)
     if is_random:
         return replace(below, reference=reference, random_seed=seed)
@@ -79,6 +83,7 @@ def locate_base(workspace: Workspace, reference: str, seed: int) -> BaseSource:
         kind="bundle",
         name=bundle.name,
         adapters=(*below.adapters, bundle.path / ADAPTER),
+        network=network_of(bundle),
         lineage=(bundle.identity, *below.lineage),
     )
 
@@ -101,13 +106,32 @@ def make_base(workspace: Workspace, shape: ShapeSettings, rows: Sequence[Row], l
     return f"{NEW_BASE}:{key}"
 
 
-def open_base(source: BaseSource, dropout: float = 0.0) -> OpenModel:
+def open_base(source: BaseSource, network: Network = "causal", dropout: float = 0.0) -> OpenModel:
     """Open a base in memory, on the machine's device."""
-    model = open_model(source.folder, random_seed=source.random_seed, dropout=dropout)
+    stored = source.network if source.adapters else network
+    if network not in (stored, "trunk"):
+        raise IncompatibleModel(
+            f"{source.name} has no {network} network",
+            where=source.reference,
+            expected=f"a base with one; its adapters belong to a {stored} network",
+        )
+    model = open_model(source.folder, stored, random_seed=source.random_seed, dropout=dropout)
     for adapter in source.adapters:
         model = merge_adapter(read_adapter(model, adapter))
-    model.network.to(choose_device())
-    return model
+    if stored != network:
+        model = trunk_of(model)
+    return model.to(choose_device())
+
+
+def with_fresh_head(model: OpenModel, shape: HeadShape, seed: int) -> OpenModel:
+    """The model with a head of that shape that has learned nothing yet."""
+    model.head = fresh_head(shape, model.width, seed)
+    return model.to(model.device)
+
+
+def network_of(bundle: Bundle) -> Network:
+    """Which network of its base a bundle was tuned as."""
+    return open_task(str(bundle.manifest["task"])).method(str(bundle.manifest.get("method", ""))).network
 
 
 def base_of_bundle(workspace: Workspace, bundle: Bundle, override: str | None = None) -> BaseSource:
@@ -139,11 +163,14 @@ def base_of_bundle(workspace: Workspace, bundle: Bundle, override: str | None = 
 
 def open_tuned(workspace: Workspace, bundle: Bundle, override: str | None = None) -> OpenModel:
     """Open the tuned model of a bundle, its adapter still beside the weights."""
+    network = network_of(bundle)
     if bundle.is_adapter:
-        return read_adapter(open_base(base_of_bundle(workspace, bundle, override)), bundle.path / ADAPTER)
-    model = open_model(bundle.path / MODEL)
-    model.network.to(choose_device())
-    return model
+        model = read_adapter(open_base(base_of_bundle(workspace, bundle, override), network), bundle.path / ADAPTER)
+    else:
+        model = open_model(bundle.path / MODEL, network)
+    if (bundle.path / HEAD).is_dir():
+        model.head = open_head(bundle.path / HEAD, model.width)
+    return model.to(choose_device())
 
 
 def _made_source(reference: str, folder: Path, seed: int) -> BaseSource:

@@ -13,7 +13,7 @@ from fettle.config.resolve import Explained, Layer, Resolved, explain, refuse_se
 from fettle.config.settings import Settings
 from fettle.errors import Fault, RequestError, UnknownName, near_misses
 from fettle.generation.config import DecodingSettings
-from fettle.models.config import NEW_BASE, AdapterSettings, ShapeSettings
+from fettle.models.config import NEW_BASE, AdapterSettings, HeadSettings, ShapeSettings
 from fettle.tokens.config import PromptSettings
 from fettle.training.config import TrainingSettings
 
@@ -39,6 +39,10 @@ class PlanSettings(Settings):
     task: str
     """Kind of work: chat, classify or text."""
 
+    method: str = "auto"
+    """How the model does it: candidates or head (classify), or another method of the task. auto: as base and rows
+    allow."""
+
     data: str
     """Dataset to learn from: name, name@part or name#hash-prefix."""
 
@@ -53,6 +57,7 @@ class PlanSettings(Settings):
     prompt: PromptSettings = PromptSettings()
     shape: ShapeSettings = ShapeSettings()
     adapter: AdapterSettings = AdapterSettings()
+    head: HeadSettings = HeadSettings()
     training: TrainingSettings = TrainingSettings()
     decoding: DecodingSettings = DecodingSettings()
 

@@ -12,10 +12,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from transformers import AutoConfig
+from transformers import AutoConfig, PretrainedConfig
 
 from fettle.app.opening import BaseSource, locate_base, make_base
 from fettle.app.planning import PlanSettings
+from fettle.app.terms import longest_allowed, make_terms
 from fettle.app.workshop.versions import load_rows
 from fettle.data.records import Row
 from fettle.data.splits.split import carve_validation, shared_inputs
@@ -24,6 +25,7 @@ from fettle.evaluation.statistics import expected_half_width
 from fettle.models.attention import attention_of
 from fettle.models.config import NEW_BASE, ShapeSettings
 from fettle.models.fresh.shape import num_weights
+from fettle.models.load import is_decoder
 from fettle.models.machine import (
     choose_compile,
     choose_device,
@@ -39,7 +41,7 @@ from fettle.models.tokenizer import ModelTokenizer, open_tokenizer
 from fettle.storage.catalogue import StoredVersion
 from fettle.storage.workspace import Workspace
 from fettle.tasks.table import open_task
-from fettle.tasks.task import Task
+from fettle.tasks.task import Method, Task, Terms
 from fettle.tokens.config import PromptSettings
 from fettle.tokens.encoder import Encoder
 from fettle.tokens.example import Example
@@ -50,7 +52,6 @@ from fettle.training.stream import EpochStream, RowsByTokens, ShuffledRows
 
 _FEW_ROWS = 200
 _FEW_ROWS_OF_A_LABEL = 10
-_LONGEST_DEFAULT = 2048
 _MOST_FAULTS = 20
 _NUM_SHOWN = 2
 _STEPS_COUNTED = 20
@@ -62,17 +63,31 @@ class Prepared:
 
     version: StoredVersion
     task: Task
+    method: Method
+    terms: Terms
     source: BaseSource
-    tokenizer: ModelTokenizer
     encoder: Encoder
-    labels: tuple[str, ...]
     learned: list[list[Example]]
     held_out: list[tuple[Row, list[Example]]]
     num_test_rows: int
     lost: Counter[str]
     num_cut: int
     num_split: int
-    max_length: int
+
+    @property
+    def tokenizer(self) -> ModelTokenizer:
+        """The base's."""
+        return self.terms.tokenizer
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The closed set of answers, where there is one."""
+        return self.terms.survey.labels
+
+    @property
+    def max_length(self) -> int:
+        """Most tokens of a row."""
+        return self.terms.max_length
 
 
 @dataclass(frozen=True)
@@ -113,6 +128,7 @@ class Preflight:
     """What people are shown of a plan."""
 
     machine: Machine
+    method: str
     rows: dict[str, int]
     num_tokens: int
     num_learned: int
@@ -123,7 +139,7 @@ class Preflight:
     num_split: int
     num_sections: int
     made_base: MadeBase | None
-    share_with_stop: float
+    share_with_stop: float | None
     has_own_template: bool
     labels: tuple[str, ...]
     shown: list[tuple[str, list[ShownToken]]]
@@ -134,6 +150,7 @@ class Preflight:
         """The figures as plain data, without the shown tokens."""
         return {
             "machine": vars(self.machine),
+            "method": self.method,
             "rows": self.rows,
             "tokens": self.num_tokens,
             "learned_tokens": self.num_learned,
@@ -173,28 +190,43 @@ def prepare(workspace: Workspace, settings: PlanSettings) -> Prepared:
     if base == NEW_BASE:
         base = make_base(workspace, settings.shape, learned_rows, version.label)
     source = locate_base(workspace, base, settings.seed)
-    tokenizer = open_tokenizer(source.folder)
-    labels = task.labels([*learned_rows, *held_out_rows])
-    max_length = longest_allowed(source, settings.prompt)
-    encoder = task.encoder(tokenizer, settings.prompt.model_copy(update={"max_length": max_length}), labels)
+    config = AutoConfig.from_pretrained(source.folder, local_files_only=True, trust_remote_code=False)
+    known = [*learned_rows, *held_out_rows]
+    method = _choose_method(task, settings, config, known)
+    max_length = longest_allowed(config, settings.prompt)
+    terms = make_terms(settings, open_tokenizer(source.folder), task.survey(known), attention_of(config), max_length)
+    encoder = method.encoder(terms)
     lost: Counter[str] = Counter()
     learned, num_long = _encode(learned_rows, encoder, settings.prompt, max_length, lost)
     held_out, _ = _encode(held_out_rows, encoder, settings.prompt, max_length, lost)
     return Prepared(
         version=version,
         task=task,
+        method=method,
+        terms=terms,
         source=source,
-        tokenizer=tokenizer,
         encoder=encoder,
-        labels=labels,
         learned=[examples for _, examples in learned],
         held_out=held_out,
         num_test_rows=len(test_rows),
         lost=lost,
         num_cut=num_long if settings.prompt.too_long == "cut" else 0,
         num_split=num_long if settings.prompt.too_long == "split" else 0,
-        max_length=max_length,
     )
+
+
+def _choose_method(task: Task, settings: PlanSettings, config: PretrainedConfig, rows: Sequence[Row]) -> Method:
+    """The method that the plan asks for, or the one that base and rows allow."""
+    writes = is_decoder(config)
+    method = task.method(task.choose(settings.method, writes, rows))
+    if method.network == "causal" and not writes:
+        raise RequestError(
+            f"{task.name} by the method {method.name} wants a base that writes, and {settings.base} reads",
+            where="base",
+            expected="a decoder",
+            attempt="base=bundled",
+        )
+    return method
 
 
 def inspect(prepared: Prepared, settings: PlanSettings) -> Preflight:
@@ -204,6 +236,7 @@ def inspect(prepared: Prepared, settings: PlanSettings) -> Preflight:
     _refuse_unsound(prepared, examples, with_stop)
     return Preflight(
         machine=decide_machine(prepared, settings),
+        method=prepared.method.name,
         rows={
             "learned": len(prepared.learned),
             "validation": len(prepared.held_out),
@@ -218,10 +251,10 @@ def inspect(prepared: Prepared, settings: PlanSettings) -> Preflight:
         num_split=prepared.num_split,
         num_sections=sum(len(row) for row in prepared.learned if len(row) > 1) if prepared.num_split else 0,
         made_base=_made_base(prepared),
-        share_with_stop=with_stop / len(prepared.learned),
+        share_with_stop=with_stop / len(prepared.learned) if prepared.method.network == "causal" else None,
         has_own_template=prepared.tokenizer.has_own_template,
         labels=prepared.labels,
-        shown=[(example.source, show_tokens(example, prepared.tokenizer)) for example in examples[:_NUM_SHOWN]],
+        shown=_shown(prepared),
         warnings=[*_warnings(prepared, with_stop), *_warnings_of_shape(prepared, settings.shape)],
         expected_half_width=_half_width(prepared),
     )
@@ -280,6 +313,13 @@ def _tokens_of_a_step(stream: EpochStream, num_steps: int, layout: Layout, max_t
     return logical / counted, max(1, processed) / counted
 
 
+def _shown(prepared: Prepared) -> list[tuple[str, list[ShownToken]]]:
+    """The first rows as the model meets them."""
+    first = [example for row in prepared.learned for example in row][:_NUM_SHOWN]
+    show = show_tokens if prepared.method.head is None else _show_read
+    return [(example.source, show(example, prepared.tokenizer)) for example in first]
+
+
 def show_tokens(example: Example, tokenizer: ModelTokenizer) -> list[ShownToken]:
     """The sequence as the model meets it: what is read, and what is learned after it."""
     learned = {int(at) + 1: int(token) for at, token, weight in _reads(example) if weight > 0}
@@ -294,11 +334,12 @@ def show_tokens(example: Example, tokenizer: ModelTokenizer) -> list[ShownToken]
     return shown
 
 
-def longest_allowed(source: BaseSource, prompt: PromptSettings) -> int:
-    """Most tokens of a row: the setting, within the model's context."""
-    config = AutoConfig.from_pretrained(source.folder, local_files_only=True, trust_remote_code=False)
-    context = int(getattr(config, "max_position_embeddings", 0) or _LONGEST_DEFAULT)
-    return min(prompt.max_length or _LONGEST_DEFAULT, context)
+def _show_read(example: Example, tokenizer: ModelTokenizer) -> list[ShownToken]:
+    """A row that a head reads: what the model meets, with the tokens marked that something is learned at."""
+    is_whole = example.target is not None
+    learned = set() if is_whole else {at for at, _, weight in _reads(example) if weight > 0}
+    texts = tokenizer.inner.convert_ids_to_tokens(example.ids.tolist())
+    return [ShownToken(f"{text} ", place in learned, False) for place, text in enumerate(texts)]
 
 
 def use_threads(machine: Machine) -> None:
@@ -349,7 +390,7 @@ def _encode(
         if not whole:
             lost["nothing in it is learned"] += 1
             continue
-        is_long = any(example.num_tokens > max_length for example in whole)
+        is_long = any(example.num_tokens + example.num_cut_tokens > max_length for example in whole)
         if is_long and prompt.too_long == "drop":
             lost[f"longer than {max_length} tokens"] += 1
             continue
@@ -368,7 +409,7 @@ def _refuse_unsound(prepared: Prepared, examples: Sequence[Example], with_stop: 
         raise UnsoundPlan(
             "nothing would be learned",
             where=prepared.version.label,
-            expected="rows with an answer of the assistant",
+            expected="rows with an answer",
             attempt=lost or "rows in the part train",
         )
     if with_stop == 0:
@@ -397,7 +438,7 @@ def _warnings(prepared: Prepared, with_stop: int) -> list[str]:
         warnings.append(
             f"{num_rows - with_stop} rows are cut before their end, so the stop token is not learned on them"
         )
-    if not prepared.tokenizer.has_own_template:
+    if prepared.method.prompt is not None and not prepared.tokenizer.has_own_template:
         warnings.append("the base has no chat template; fettle's own is used and goes into the bundle")
     if not prepared.num_test_rows:
         warnings.append(

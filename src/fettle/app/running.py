@@ -13,15 +13,16 @@ from pathlib import Path
 from typing import Any
 
 from fettle.app.evaluating import BITS_PER_BYTE, HeldOut
-from fettle.app.opening import open_base
+from fettle.app.opening import open_base, with_fresh_head
 from fettle.app.planning import ResolvedPlan, plan_from_json
 from fettle.app.preflight import Machine, Preflight, Prepared, inspect, make_stream, prepare, use_threads
-from fettle.artifacts.bundle import ADAPTER, BASE, MODEL, TOKENIZER, Bundle, read_bundle, write_bundle, write_card
+from fettle.artifacts.bundle import ADAPTER, BASE, HEAD, MODEL, TOKENIZER, Bundle, read_bundle, write_bundle, write_card
 from fettle.errors import FettleError, FullDisk, IncompatibleModel, RequestError
 from fettle.evaluation.scorer import find_metric
 from fettle.jobs.run import LESS_MEMORY, RunFolder, new_run_name
 from fettle.jobs.signals import StopRequest
 from fettle.models.config import NEW_BASE
+from fettle.models.head import save_head
 from fettle.models.load import OpenModel, add_adapter, save_adapter
 from fettle.models.machine import dtype_named, keep_freed_pages, peak_memory_bytes
 from fettle.reporting.card import model_card
@@ -30,8 +31,6 @@ from fettle.storage.workspace import Workspace
 from fettle.training.checkpoint import Checkpoint, CheckpointStore, Progress
 from fettle.training.hooks import HeldOutReport, StepReport, Watcher
 from fettle.training.loop import Outcome, TrainingJob, train
-from fettle.training.losses import LossShape
-from fettle.training.objective import NextToken
 
 
 @dataclass(frozen=True)
@@ -152,11 +151,12 @@ def _note_failure(workspace: Workspace, folder: RunFolder, name: str, problem: B
 
 def _open_learner(plan: ResolvedPlan, prepared: Prepared) -> OpenModel:
     settings = plan.settings
-    model = open_base(prepared.source, settings.training.dropout)
+    model = open_base(prepared.source, prepared.method.network, settings.training.dropout)
     if settings.adapter.kind != "full":
         device = model.device
-        model = add_adapter(model, settings.adapter, settings.seed)
-        model.network.to(device)
+        model = add_adapter(model, settings.adapter, settings.seed).to(device)
+    if prepared.method.head is not None:
+        model = with_fresh_head(model, prepared.method.head(prepared.terms), settings.seed)
     return model
 
 
@@ -171,17 +171,17 @@ def _job(
 ) -> TrainingJob:
     settings = plan.settings
     dtype = dtype_named(machine.dtype)
-    probe = HeldOut(prepared, settings.decoding, dtype) if prepared.held_out else None
+    probe = HeldOut(prepared, dtype) if prepared.held_out else None
     watched, is_higher_better = "loss", False
-    if settings.training.watch == "metric" and probe is not None and probe.measures(prepared.task.main_metric):
-        watched = prepared.task.main_metric
+    if settings.training.watch == "metric" and probe is not None and probe.measures(prepared.method.main_metric):
+        watched = prepared.method.main_metric
         is_higher_better = find_metric(watched).is_higher_better
-    is_text = BITS_PER_BYTE in prepared.task.metrics
+    is_text = BITS_PER_BYTE in prepared.method.metrics
     has_pure_loss = not settings.training.label_smoothing and not settings.training.z_loss
     return TrainingJob(
         model=model,
         stream=make_stream(prepared, settings),
-        objective=NextToken(machine.layout, LossShape(settings.training.label_smoothing, settings.training.z_loss)),
+        objective=prepared.method.objective(prepared.terms, machine.layout),
         dtype=dtype,
         is_compiled=machine.is_compiled,
         bytes_of_tokens=prepared.tokenizer.bytes_of_tokens if has_pure_loss and is_text else None,
@@ -220,6 +220,8 @@ def _bundle(
         else:
             model.network.save_pretrained(folder / MODEL, safe_serialization=True)
             prepared.tokenizer.save(folder / MODEL)
+        if model.head is not None:
+            save_head(model.head, folder / HEAD)
         if prepared.source.kind == NEW_BASE:
             shutil.copytree(prepared.source.folder, folder / BASE)
 
@@ -227,7 +229,9 @@ def _bundle(
         "name": name,
         "task": prepared.task.name,
         "kind": "adapter" if is_adapter else "full",
+        "method": prepared.method.name,
         "labels": list(prepared.labels),
+        "survey": asdict(prepared.terms.survey),
         "base": prepared.source.as_json(),
         "plan": {**plan.as_json(), "machine": asdict(preflight.machine)},
         "data": _data_facts(prepared),

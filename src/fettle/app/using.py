@@ -8,7 +8,7 @@ from pathlib import Path
 
 from fettle.app.evaluating import Asker, asker_for
 from fettle.app.listing import get_bundle
-from fettle.app.opening import base_of_bundle, open_base, open_tuned
+from fettle.app.opening import base_of_bundle, open_tuned
 from fettle.artifacts.bundle import Bundle, pack_bundle
 from fettle.artifacts.export import Parity, export_hf
 from fettle.data.inputs import check_output, read_inputs, write_outputs
@@ -48,18 +48,15 @@ class Model:
 
     def predict(self, rows: Iterable[str], progress: Callable[[int], None] | None = None) -> list[Answer]:
         """Answer each text: the likeliest label with all probabilities, a written answer, or how the text goes on."""
-        encoder = self._asker.encoder(self._model)
-        answerer = self._asker.answerer(self._model)
+        answerer = self._asker.method.answerer(self._asker.terms(self._model))
         if answerer is None:
             return self._continuations(rows, progress)
-        room = max(1, self._asker.max_length - 1)
-        prompts = [encoder.prompt(self._asker.task.question(text))[-room:] for text in rows]
-        return answerer.answers(self._model, prompts, progress)
+        return answerer.answers(self._model, [self._asker.task.question(text) for text in rows], progress)
 
     def chat(self) -> Conversation | Continuation:
         """A conversation with the model, empty at first; a model of plain text goes on where a text ends."""
         settings = self._asker.settings
-        if self._asker.answerer(self._model) is None:
+        if self._asker.method.prompt is None:
             return Continuation(self._model, settings.decoding)
         return Conversation(self._model, settings.decoding, settings.prompt.system)
 
@@ -169,7 +166,8 @@ def load(reference: str, workspace: Workspace | None = None, base: str | None = 
 def load_base(reference: str, workspace: Workspace, base: str | None = None) -> Model:
     """The base of a bundle, put to the same task: what there was before tuning."""
     bundle = get_bundle(workspace, reference)
-    return Model(bundle, asker_for(bundle), open_base(base_of_bundle(workspace, bundle, base)))
+    asker = asker_for(bundle)
+    return Model(bundle, asker, asker.base(base_of_bundle(workspace, bundle, base)))
 
 
 def predict_file(
@@ -211,9 +209,16 @@ def export(workspace: Workspace, reference: str, to: str, out: Path, base: str |
         )
     asker = asker_for(bundle)
     model = open_tuned(workspace, bundle, base)
-    encoder = asker.encoder(model)
-    prompts = [ids for text in _PROBES if (ids := encoder.prompt(asker.task.question(text)))]
-    prompts = prompts or [model.tokenizer.encode_plain(text) for text in _PROBES]
+    if not model.network.can_generate():
+        raise RequestError(
+            f"{bundle.name} reads with a head, which a plain Hugging Face folder does not hold",
+            where="--to",
+            attempt="--to file",
+        )
+    prompts = [model.tokenizer.encode_plain(text) for text in _PROBES]
+    if asker.method.prompt is not None:
+        terms = asker.terms(model)
+        prompts = [asker.method.prompt(terms, asker.task.question(text)) for text in _PROBES]
 
     def write(which: OpenModel) -> list[tuple[int, ...]]:
         return [one.ids for one in complete(which, prompts, DecodingSettings(max_new_tokens=_PARITY_TOKENS))]

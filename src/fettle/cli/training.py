@@ -122,11 +122,13 @@ def show_preflight(plan: ResolvedPlan, preflight: looking.Preflight) -> None:
         f"longest row {preflight.longest}, most allowed {preflight.max_length}",
         highlight=False,
     )
-    OUT.print(f"stop token: learned on {preflight.share_with_stop:.3f} of the rows", highlight=False)
+    if preflight.share_with_stop is not None:
+        OUT.print(f"stop token: learned on {preflight.share_with_stop:.3f} of the rows", highlight=False)
     if preflight.labels:
         shown = ", ".join(preflight.labels[:12]) + (" …" if len(preflight.labels) > 12 else "")
         OUT.print(f"labels: {len(preflight.labels)}: {shown}", markup=False, highlight=False)
     sharing = f", which saves {1 - 1 / machine.sharing:.0%} of the tokens" if machine.sharing > 1 else ""
+    OUT.print(f"method: {preflight.method}", highlight=False)
     OUT.print(f"layout: {machine.layout}: {machine.layout_reason}{sharing}", highlight=False)
     compiled = "compiled" if machine.is_compiled else "not compiled"
     OUT.print(

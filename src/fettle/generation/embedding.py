@@ -16,8 +16,8 @@ from safetensors import SafetensorError
 from transformers import AutoModel, AutoTokenizer
 
 from fettle.errors import DamagedFile
+from fettle.models.folders.safety import refuse_unsafe_folder
 from fettle.models.forward import only_reading, use_own_attention
-from fettle.models.safety import refuse_unsafe_folder
 
 MOST_TOKENS = 256
 """A longer text is read up to there: sentence encoders are trained on no more."""

@@ -21,7 +21,8 @@ from fettle.models.load import OpenModel
 from fettle.tokens.batch import Batch, BatchReads, Node
 from fettle.tokens.example import Example
 from fettle.tokens.forest import make_batch, split_by_tokens
-from fettle.tokens.layout import Layout, lay_out, layout_for
+from fettle.tokens.layout import Layout, layout_for
+from fettle.tokens.running import inputs_of
 
 _MAX_TOKENS_PER_CALL = 8192
 _PROMPTS_PER_SEARCH = 256
@@ -221,8 +222,7 @@ def _group_by_cost(costs: Sequence[int]) -> Iterator[list[int]]:
 
 def _read(model: OpenModel, batch: Batch, layout: Layout, dtype: torch.dtype) -> TokenScores:
     """Score each read of a batch; a place that is read several times is projected once."""
-    is_causal = model.attention != "bidirectional"
-    inputs = lay_out(batch, layout, model.device, model.tokenizer.pad_id, is_causal=is_causal)
+    inputs = inputs_of(model, batch, layout)
     places, place_of_read = torch.unique(inputs.reads_R, return_inverse=True)
     tokens_R = torch.from_numpy(batch.reads.token).to(model.device)
     with autocast(dtype, model.device):

@@ -33,6 +33,19 @@ class AdapterSettings(Settings):
     """Layers that get an adapter: all-linear (all but the vocabulary head), or names joined by commas."""
 
 
+class HeadSettings(Settings):
+    """The layer that reads classes or numbers, for methods that have one."""
+
+    pooling: Literal["auto", "first", "last", "mean"] = "auto"
+    """Which hidden states stand for a text. auto: the last where words see only what is before them, else the mean."""
+
+    dropout: float = Field(default=0.1, ge=0, lt=1)
+    """Share of what the head reads that is dropped at random in training."""
+
+    class_weights: Literal["none", "balanced"] = "none"
+    """How much rows count. balanced: rows of rare labels more, so that all labels together count the same."""
+
+
 class ShapeSettings(Settings):
     """The model that `base=new` makes: a Llama of these sizes, and the vocabulary that it reads with."""
 

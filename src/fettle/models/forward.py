@@ -101,13 +101,13 @@ def read_logits(network: PreTrainedModel, inputs: ModelInputs) -> Tensor:
 def _arguments(network: PreTrainedModel, inputs: ModelInputs) -> dict[str, Tensor | bool | None]:
     """The call in the words of transformers, with the attention that its layout asks for."""
     config = network.config
-    # RoBERTa counts its positions from the one after that of padding.
-    first = config.pad_token_id + 1 if config.model_type == "roberta" else 0
-    arguments: dict[str, Tensor | bool | None] = {
-        "input_ids": inputs.ids_BT,
-        "position_ids": inputs.positions_BT + first,
-    }
-    if attention_of(config) != "bidirectional":
+    attention = attention_of(config)
+    arguments: dict[str, Tensor | bool | None] = {"input_ids": inputs.ids_BT}
+    if attention != "opaque":  # others count for themselves, some of them not from 0, and some have no positions
+        # RoBERTa counts its positions from the one after that of padding.
+        first = config.pad_token_id + 1 if config.model_type == "roberta" else 0
+        arguments["position_ids"] = inputs.positions_BT + first
+    if network.can_generate() or attention == "causal":
         arguments["use_cache"] = False
     if inputs.sight is not None:
         _use_attention(network, ATTENTION_NAME)

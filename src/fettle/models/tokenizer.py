@@ -43,7 +43,9 @@ class ModelTokenizer:
         added = {token.content for token in tokenizer.added_tokens_decoder.values() if token.special}
         named = {str(text) for text in tokenizer.all_special_tokens}
         self.control_texts = tuple(sorted(added | named, key=lambda text: (-len(text), text)))
-        self.pad_id: int = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else min(self.stop_ids)
+        self.pad_id: int = (
+            tokenizer.pad_token_id if tokenizer.pad_token_id is not None else min(self.stop_ids, default=0)
+        )
         self.end_id: int | None = tokenizer.eos_token_id
 
     @property
@@ -102,6 +104,19 @@ class ModelTokenizer:
         """Ids of a person's text: what looks like a control token is spelt out."""
         return list(self.inner(text, add_special_tokens=False, split_special_tokens=True, verbose=False)["input_ids"])
 
+    def encode_whole(self, text: str, other: str = "", most: int = 0) -> tuple[list[int], int]:
+        """Ids of a text, or of two that are compared, as the model reads a whole one, and how many did not fit.
+
+        The tokens that the tokenizer puts around texts stay when `most` cuts (0: never); of two texts the longer one is
+        cut. A text without tokens is read as one token that ends texts, so that there is something to read.
+        """
+        given = {"text": text, "text_pair": other or None, "split_special_tokens": True, "verbose": False}
+        ids = list(self.inner(**given)["input_ids"])
+        length = len(ids)
+        if most and length > most:
+            ids = list(self.inner(**given, truncation="longest_first", max_length=most)["input_ids"])
+        return ids or [self.pad_id if self.end_id is None else self.end_id], max(0, length - len(ids))
+
     def decode(self, ids: Sequence[int], with_control: bool = False) -> str:
         """Text of ids, control tokens left out unless asked for."""
         return str(
@@ -134,10 +149,4 @@ def _stop_ids(folder: Path, tokenizer: PreTrainedTokenizerBase) -> list[int]:
     if path.exists():
         named = json.loads(path.read_text(encoding="utf-8")).get("eos_token_id") or []
         stops += [int(token) for token in ([named] if isinstance(named, int) else named)]
-    if not stops:
-        raise RequestError(
-            "the model names no token to stop at",
-            where=str(folder),
-            expected="eos_token in tokenizer_config.json, or eos_token_id in generation_config.json",
-        )
     return stops

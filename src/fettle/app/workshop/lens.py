@@ -8,6 +8,8 @@ from pathlib import Path
 from transformers import AutoConfig
 
 from fettle.app.opening import locate_base
+from fettle.app.planning import PlanSettings
+from fettle.app.terms import make_terms
 from fettle.app.workshop.looking import Lens
 from fettle.data.records import Record, Row, texts_of
 from fettle.generation.embedding import TextEmbedder
@@ -15,7 +17,7 @@ from fettle.models.attention import attention_of
 from fettle.models.tokenizer import ModelTokenizer, open_tokenizer
 from fettle.storage.workspace import Workspace
 from fettle.tasks.table import open_task, task_names
-from fettle.tokens.config import PromptSettings
+from fettle.tasks.task import AUTO
 
 
 def open_lens(workspace: Workspace, base: str) -> Lens:
@@ -42,7 +44,9 @@ def _counter(tokenizer: ModelTokenizer) -> Callable[[str, Sequence[Row]], Callab
         if task not in task_names():
             return lambda record: sum(len(tokenizer.encode_plain(text)) for text in texts_of(record))
         known = open_task(task)
-        encoder = known.encoder(tokenizer, PromptSettings(), known.labels(rows))
+        method = known.method(known.choose(AUTO, True, rows))
+        settings = PlanSettings(task=task, data="")
+        encoder = method.encoder(make_terms(settings, tokenizer, known.survey(rows), "causal", 0))
 
         def longest(record: Record) -> int:
             examples = encoder.examples(record, "")

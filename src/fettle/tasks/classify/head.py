@@ -1,0 +1,158 @@
+"""Labels read from a layer of their own over the pooled text: one of them, or each for itself.
+
+Axes: N rows, K labels.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import numpy as np
+from scipy.special import expit, log_expit, log_softmax, softmax
+
+from fettle.data.records import LabelledText, MultiLabelledText, Record
+from fettle.generation.answer import Answer
+from fettle.generation.reading import HeadReader, Numbers, Reader, numbers_of_examples
+from fettle.models.head import HeadShape
+from fettle.models.load import OpenModel
+from fettle.tasks.task import Method, Terms
+from fettle.tokens.example import Example, Target
+from fettle.tokens.layout import Layout
+from fettle.tokens.pooled import pooled_example
+from fettle.training.losses.heads import class_losses, label_losses
+from fettle.training.objective import Objective, RowsByHead
+
+
+def labels_of(record: Record) -> tuple[str, ...]:
+    """The labels of a record, whether it may have several or not."""
+    match record:
+        case LabelledText(_, label):
+            return (label,)
+        case MultiLabelledText(_, labels):
+            return labels
+    return ()
+
+
+class TextEncoder:
+    """A text whole, behind the instruction if there is one; its label's number, or a 1 for each of its labels."""
+
+    def __init__(self, terms: Terms, *, has_several: bool = False) -> None:
+        self._terms = terms
+        self._number = {label: number for number, label in enumerate(terms.survey.labels)}
+        self._has_several = has_several
+        self._before = "\n".join(filter(None, (terms.prompt.system, terms.prompt.instruction)))
+
+    def examples(self, record: Record, source: str) -> list[Example]:
+        if not isinstance(record, LabelledText | MultiLabelledText):
+            raise TypeError(f"classify takes labelled texts, not {type(record).__name__}")
+        labels = [label for label in labels_of(record) if label in self._number]
+        weight = 1.0
+        if not (labels or self._has_several):  # a label that was never learned has no number, and so no loss
+            return [self.asked(record, source, Target(np.zeros(1, np.float32), 0.0))]
+        if self._terms.head.class_weights == "balanced" and labels:
+            weight = max(self._terms.survey.weight_of(label) for label in labels)
+        values = np.asarray([self._number[labels[0]]] if labels else [], np.float32)
+        if self._has_several:
+            values = np.zeros(len(self._number), np.float32)
+            values[[self._number[label] for label in labels]] = 1.0
+        return [self.asked(record, source, Target(values, weight))]
+
+    def asked(self, record: Record, source: str = "", target: Target | None = None) -> Example:
+        """The record as the model reads it."""
+        text = record.text if isinstance(record, LabelledText | MultiLabelledText) else ""
+        whole = f"{self._before}\n{text}" if self._before else text
+        ids, num_cut = self._terms.tokenizer.encode_whole(whole, most=self._terms.max_length)
+        return pooled_example(ids, self._terms.pooling, target, source, num_cut)
+
+    def expected(self, record: Record) -> str:
+        labels = labels_of(record)
+        if self._has_several:
+            return json.dumps(sorted(labels), ensure_ascii=False)
+        return labels[0] if labels else ""
+
+
+class HeadAnswerer:
+    """The likeliest label with the probabilities of all, or every label that is likelier than not with its own."""
+
+    def __init__(self, terms: Terms, *, has_several: bool = False) -> None:
+        self._labels = terms.survey.labels
+        self._dtype = terms.dtype
+        self._has_several = has_several
+        self._encoder = TextEncoder(terms, has_several=has_several)
+
+    def answers(
+        self, model: OpenModel, records: Sequence[Record], progress: Callable[[int], None] | None = None
+    ) -> list[Answer]:
+        examples = [self._encoder.asked(record) for record in records]
+        numbers = numbers_of_examples(model, examples, self._dtype, progress, is_pooled=True)
+        return [self._answer(row[0]) for row in numbers]
+
+    def _answer(self, numbers_K: Numbers) -> Answer:
+        shares = expit(numbers_K) if self._has_several else softmax(numbers_K)
+        probabilities = dict(zip(self._labels, shares.tolist(), strict=True))
+        if self._has_several:
+            chosen = sorted(label for label, share in probabilities.items() if share >= 0.5)
+            return Answer(json.dumps(chosen, ensure_ascii=False), probabilities)
+        return Answer(self._labels[int(np.argmax(numbers_K))], probabilities)
+
+
+def _judge_class(numbers: Numbers, example: Example) -> tuple[float, float]:
+    assert example.target is not None
+    number = int(example.target.values[0])
+    weight = example.target.weight
+    return -float(log_softmax(numbers[0])[number]) * weight, weight * float(np.argmax(numbers[0]) == number)
+
+
+def _judge_labels(numbers: Numbers, example: Example) -> tuple[float, float]:
+    assert example.target is not None
+    wanted, weight = example.target.values, example.target.weight
+    losses = -(wanted * log_expit(numbers[0]) + (1 - wanted) * log_expit(-numbers[0]))
+    return float(losses.mean()) * weight, weight * float(((numbers[0] >= 0) == (wanted > 0.5)).mean())
+
+
+def _shape(terms: Terms) -> HeadShape:
+    return HeadShape(len(terms.survey.labels), terms.head.dropout)
+
+
+def _class_objective(terms: Terms, layout: Layout) -> Objective:
+    losses = partial(class_losses, smoothing=terms.training.label_smoothing)
+    return RowsByHead(layout, losses, Target(np.zeros(1, np.float32)))
+
+
+def _label_objective(terms: Terms, layout: Layout) -> Objective:
+    losses = partial(label_losses, smoothing=terms.training.label_smoothing)
+    return RowsByHead(layout, losses, Target(np.zeros(len(terms.survey.labels), np.float32)))
+
+
+def _class_reader(terms: Terms) -> Reader:
+    return HeadReader(_judge_class, terms.dtype, is_pooled=True)
+
+
+def _label_reader(terms: Terms) -> Reader:
+    return HeadReader(_judge_labels, terms.dtype, is_pooled=True)
+
+
+HEAD = Method(
+    "head",
+    "trunk",
+    ("accuracy", "macro_f1", "loss"),
+    encoder=TextEncoder,
+    objective=_class_objective,
+    reader=_class_reader,
+    answerer=HeadAnswerer,
+    head=_shape,
+    looked_at=("accuracy",),
+)
+SEVERAL = Method(
+    "several",
+    "trunk",
+    ("micro_f1", "macro_f1", "exact_match", "loss"),
+    encoder=partial(TextEncoder, has_several=True),
+    objective=_label_objective,
+    reader=_label_reader,
+    answerer=partial(HeadAnswerer, has_several=True),
+    head=_shape,
+    looked_at=("micro_f1",),
+)
