@@ -12,6 +12,7 @@ from fettle.app.opening import base_of_bundle, open_tuned
 from fettle.artifacts.bundle import Bundle, pack_bundle
 from fettle.artifacts.export import Parity, export_hf
 from fettle.data.inputs import check_output, read_inputs, write_outputs
+from fettle.data.records import Record
 from fettle.errors import Fault, RequestError, near_misses
 from fettle.generation.answer import Answer
 from fettle.generation.config import DecodingSettings
@@ -38,6 +39,9 @@ _PROBES = (
 )
 
 
+Asked = str | tuple[str, str]
+
+
 class Model:
     """A bundle opened for use."""
 
@@ -46,12 +50,34 @@ class Model:
         self._asker = asker
         self._model = model
 
-    def predict(self, rows: Iterable[str], progress: Callable[[int], None] | None = None) -> list[Answer]:
-        """Answer each text: the likeliest label with all probabilities, a written answer, or how the text goes on."""
+    @property
+    def compares(self) -> bool:
+        """Whether it can be given two texts at once."""
+        return self._asker.task.question_of_two is not None
+
+    @property
+    def writes(self) -> bool:
+        """Whether it can be talked to: it writes what it says, and does not choose or read it."""
+        return self._asker.method.network == "causal" and not self.bundle.labels
+
+    def predict(self, rows: Iterable[Asked], progress: Callable[[int], None] | None = None) -> list[Answer]:
+        """Answer each text, or each two texts that are compared.
+
+        The answer is the likeliest label with all probabilities, a number, a written answer, or how the text goes on.
+        """
+        asked = list(rows)
         answerer = self._asker.method.answerer(self._asker.terms(self._model))
         if answerer is None:
-            return self._continuations(rows, progress)
-        return answerer.answers(self._model, [self._asker.task.question(text) for text in rows], progress)
+            return self._continuations([text for text in asked if isinstance(text, str)], progress)
+        return answerer.answers(self._model, [self._question(one) for one in asked], progress)
+
+    def _question(self, asked: Asked) -> Record:
+        task = self._asker.task
+        if isinstance(asked, str):
+            return task.question(asked)
+        if task.question_of_two is None:
+            raise RequestError(f"{self.bundle.name} reads one text at a time", expected="one text, not two")
+        return task.question_of_two(*asked)
 
     def chat(self) -> Conversation | Continuation:
         """A conversation with the model, empty at first; a model of plain text goes on where a text ends."""
@@ -182,17 +208,15 @@ def predict_file(
     check_output(out)
     table = read_inputs(file, column_map or {})
     model = load(reference, workspace)
-    answers = model.predict(table.questions(), progress)
-    columns = [name for name in ("answer", "probability") if name == "answer" or model.bundle.labels]
-    labels = model.bundle.labels if len(model.bundle.labels) <= _MOST_LABEL_COLUMNS else ()
-    names = {name: _free_column(name, table.columns) for name in (*columns, *(f"p({label})" for label in labels))}
-    rows = []
-    for row, answer in zip(table.rows, answers, strict=True):
-        cells = {**row, names["answer"]: answer.text}
-        if model.bundle.labels:
-            cells[names["probability"]] = round(answer.probabilities[answer.text], 6)
-            cells.update({names[f"p({label})"]: round(answer.probabilities[label], 6) for label in labels})
-        rows.append(cells)
+    if "other" in (column_map or {}).values() and not model.compares:
+        raise RequestError(f"{reference} reads one text at a time", where="--map", expected="one column as text")
+    answers = model.predict(table.pairs() if model.compares and table.other else table.questions(), progress)
+    columns = _columns_of(answers, model.bundle.labels)
+    names = {name: _free_column(name, table.columns) for name in columns}
+    rows = [
+        {**row, **{names[column]: cell for column, cell in _cells(answer, columns).items()}}
+        for row, answer in zip(table.rows, answers, strict=True)
+    ]
     write_outputs(out, [*table.columns, *names.values()], rows)
     return PredictResult(out, len(rows), table.refused, sum(not answer.is_complete for answer in answers))
 
@@ -224,6 +248,29 @@ def export(workspace: Workspace, reference: str, to: str, out: Path, base: str |
         return [one.ids for one in complete(which, prompts, DecodingSettings(max_new_tokens=_PARITY_TOKENS))]
 
     return export_hf(model, out, prompts[:_PARITY_PROMPTS], write)
+
+
+def _columns_of(answers: Sequence[Answer], labels: Sequence[str]) -> dict[str, str]:
+    """The columns that answers fill, each with what its probability is of: the answer, and labels if they are few."""
+    columns = {"answer": ""}
+    if any(answer.text in answer.probabilities for answer in answers):
+        columns["probability"] = ""
+    if len(labels) <= _MOST_LABEL_COLUMNS:
+        columns |= {f"p({label})": label for label in labels if all(label in one.probabilities for one in answers)}
+    return columns
+
+
+def _cells(answer: Answer, columns: Mapping[str, str]) -> dict[str, object]:
+    """What one answer puts into its columns; an answer that is none of the labels has no probability."""
+    shares = {
+        column: answer.probabilities.get(label or answer.text)
+        for column, label in columns.items()
+        if column != "answer"
+    }
+    return {
+        "answer": answer.text,
+        **{column: "" if share is None else round(share, 6) for column, share in shares.items()},
+    }
 
 
 def _free_column(name: str, taken: Sequence[str]) -> str:

@@ -18,7 +18,7 @@ from fettle.generation.config import DecodingSettings
 from fettle.generation.reading import Reader
 from fettle.models.config import HeadSettings
 from fettle.models.head import HeadShape
-from fettle.models.load import Network
+from fettle.models.load import Network, OpenModel
 from fettle.models.tokenizer import ModelTokenizer
 from fettle.tokens.config import PromptSettings
 from fettle.tokens.encoder import Encoder
@@ -73,6 +73,8 @@ class Method:
     """One way of doing a task. `metrics` names what evaluation reports, the main one first.
 
     `looked_at` names those of them that looks at held-out rows give, from answers; the loss is always among the scores.
+    `of_scope` names further ones for rows that may belong to no label. `temperature` says what the scores of a trained
+    model are to be divided by, from records that were not learned.
     `samples` are a few short records that it learns: what it is proved on (`fettle.tasks.contract`).
     `answerer` gives None where nothing is asked, `prompt` what a model that writes is sent.
     """
@@ -87,6 +89,8 @@ class Method:
     head: Callable[[Terms], HeadShape] | None = None
     prompt: Callable[[Terms, Record], list[int]] | None = None
     looked_at: tuple[str, ...] = ()
+    of_scope: tuple[str, ...] = ()
+    temperature: Callable[[Terms, OpenModel, Sequence[Record]], float] | None = None
     samples: tuple[Record, ...] = ()
 
     @property
@@ -97,7 +101,8 @@ class Method:
 
 @dataclass(frozen=True)
 class Task:
-    """One kind of work. `survey` reads the rows to learn from, `question` makes a record of what a person asks.
+    """One kind of work. `survey` reads the rows to learn from, `question` makes a record of what a person asks, and
+    `question_of_two` of two texts that are compared.
 
     `choose` names the method for the one that was asked for (or `auto`), a base that writes or not, and the rows. With
     `can_split` a record that is too long may be learned in sections. `cannot_learn` says what keeps a record from being
@@ -113,6 +118,7 @@ class Task:
     )
     can_split: bool = False
     cannot_learn: Callable[[Record], str] = lambda _: ""
+    question_of_two: Callable[[str, str], Record] | None = None
 
     def method(self, name: str) -> Method:
         """The method of that name; the first where none is named."""
