@@ -26,7 +26,7 @@ from fettle.app.running import resume_run, start_run
 from fettle.app.using import Continuation, export, load
 from fettle.data.records import PlainText, Row
 from fettle.errors import DamagedFile, RequestError, UnknownName, UnsoundPlan
-from fettle.evaluation.metrics import bits_per_byte
+from fettle.evaluation.metrics.losses import bits_per_byte
 from fettle.generation.reading import RowLoss
 from fettle.jobs.run import RunFolder
 from fettle.storage.workspace import Workspace, open_workspace
