@@ -120,7 +120,9 @@ def test_a_drawn_row_counts_as_often_as_it_is_drawn(name: str, monkeypatch: pyte
     a, b = systems(name, 15)
     statistic = captured(name, a, b, monkeypatch)
     generator = np.random.default_rng(1)
-    counts_DR = generator.integers(0, 4, size=(6, 15)).astype(float)
+    # So few rows that whole labels are missing in some draws.
+    counts_DR = (generator.integers(1, 4, size=(12, 15)) * (generator.random((12, 15)) < 0.4)).astype(float)
+    counts_DR[:, 0] += 1.0
     nothing = np.zeros_like(counts_DR)
     of_a, of_b = statistic(np.hstack([counts_DR, nothing])), statistic(np.hstack([nothing, counts_DR]))
     assert of_a.tolist() == pytest.approx([value(repeated(a, counts)) for counts in counts_DR], abs=1e-9)
