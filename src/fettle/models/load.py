@@ -40,6 +40,7 @@ from fettle.models.ways.principal import (
 )
 
 transformers_logging.disable_progress_bar()
+transformers_logging.set_verbosity_error()  # which weights are missing is looked at below
 _DROPOUT_NAMES = (
     *("attention_dropout", "resid_pdrop", "embd_pdrop", "attn_pdrop"),
     *("hidden_dropout_prob", "attention_probs_dropout_prob", "embedding_dropout", "mlp_dropout", "dropout"),
