@@ -17,7 +17,6 @@ SMALL_ROOMS = {
     "storage/migrations/versions": "laid out as Alembic wants it",
     "tasks/chat": "one task",
     "tasks/text": "one task",
-    "training/losses": "one file a kind of loss, added as tasks need them",
 }
 # Rooms that want a second room, with the number of their files.
 LARGE_ROOMS: dict[str, int] = {}
@@ -29,7 +28,6 @@ WIDE_FUNCTIONS = {
     "app/running.py:_job": 7,
     "app/using.py:predict_file": 6,
     "errors.py:_rebuild": 6,
-    "evaluation/statistics.py:compare_paired": 7,
     "generation/decoding.py:_write": 6,
     "generation/decoding.py:complete": 6,
     "models/attention.py:path_attention": 10,

@@ -32,6 +32,7 @@ from fettle.models.folders.safety import refuse_unsafe_folder
 from fettle.models.head import Head
 from fettle.models.layers import join_products
 from fettle.models.tokenizer import ModelTokenizer, open_tokenizer
+from fettle.models.vectors import architecture as _known_to_auto_classes  # noqa: F401
 from fettle.models.ways.principal import (
     begin_with_principal_part,
     begins_with_principal_part,
@@ -55,13 +56,15 @@ _OPENED_BY: dict[Network, Any] = {"causal": AutoModelForCausalLM, "masked": Auto
 class OpenModel:
     """A model in memory. `network` is what is run; `adapted` wraps it when it carries an adapter.
 
-    `head` reads numbers from the hidden states of a trunk; a model that writes or fills in has none.
+    `head` reads numbers from the hidden states of a trunk; a model that writes or fills in has none. Scores of answers
+    are divided by `temperature` before they become probabilities.
     """
 
     network: PreTrainedModel
     tokenizer: ModelTokenizer
     adapted: PeftModel | None = None
     head: Head | None = None
+    temperature: float = 1.0
 
     @property
     def attention(self) -> str:

@@ -81,6 +81,19 @@ def _question(text: str) -> Record:
     return Conversation((Message("user", text),))
 
 
+_SAMPLES = tuple(
+    Conversation((Message("user", asked), Message("assistant", said)))
+    for asked, said in (
+        ("hello", "Hello!"),
+        ("where is it?", "On its way."),
+        ("when?", "On Monday."),
+        ("thanks", "You are welcome."),
+        ("a refund", "Done."),
+        ("is it open?", "Until six."),
+        ("who are you?", "The shop."),
+        ("bye", "Goodbye."),
+    )
+)
 WRITTEN = Method(
     "written",
     "causal",
@@ -90,5 +103,6 @@ WRITTEN = Method(
     reader=word_reader,
     answerer=ChatAnswerer,
     prompt=lambda terms, record: ChatEncoder(terms.tokenizer, terms.prompt).prompt(record),
+    samples=_SAMPLES,
 )
 TASK = Task("chat", (WRITTEN,), no_survey, _question, cannot_learn=_cannot_learn)

@@ -33,6 +33,19 @@ def _nothing_asked(_terms: Terms) -> None:
     return None
 
 
+SAMPLES = tuple(
+    PlainText(text)
+    for text in (
+        "The parcel is on its way.",
+        "It will be there on Monday.",
+        "A kettle boils water.",
+        "Tea wants fresh water.",
+        "The shop opens at nine.",
+        "It closes at six.",
+        "On Sundays it is closed.",
+        "",
+    )
+)
 CAUSAL = Method(
     "causal",
     "causal",
@@ -41,5 +54,6 @@ CAUSAL = Method(
     objective=next_token,
     reader=word_reader,
     answerer=_nothing_asked,
+    samples=SAMPLES,
 )
 TASK = Task("text", (CAUSAL,), no_survey, PlainText, can_split=True)
