@@ -24,7 +24,10 @@ MANY_UNREACHED, SOME_UNREACHED = 0.25, 0.2
 
 
 def strange_rows(rows: Sequence[Row], given: Given) -> Iterator[Finding]:
-    """Rows that share little with the rest: a group from elsewhere is off-topic, the end of a tail only an outlier."""
+    """Rows that share little with the rest: a group from elsewhere is off-topic, the end of a tail only an outlier.
+
+    What may be a rare topic is an outlier that no command drops.
+    """
     texts = [_said(row) for row in rows]
     if len(texts) < FEWEST_ROWS:
         return
@@ -39,15 +42,18 @@ def strange_rows(rows: Sequence[Row], given: Given) -> Iterator[Finding]:
     )
     words = f", by words such as {', '.join(f'“{term}”' for term in terms[:5])}" if terms else ""
     counted = f"{len(members):,} {'row' if len(members) == 1 else 'rows'} ({len(members) / len(rows):.1%})"
-    verb = "is" if len(members) == 1 else "are"
-    how = "of another kind than" if found.is_group else "least like"
-    problem = f"{counted} {verb} {how} the rest{words}"
+    what = {
+        "group": f"{'is' if len(members) == 1 else 'are'} of another kind than the rest",
+        "topic": "have more in common with one another than with the rest, and may be a rare topic or from elsewhere",
+        "tail": f"{'is' if len(members) == 1 else 'are'} least like the rest",
+    }
+    kind = "off-topic" if found.is_group else "outlier"
     yield Finding(
-        "off-topic" if found.is_group else "outlier",
+        kind,
         "warning" if found.is_group else "note",
-        problem,
+        f"{counted} {what[found.kind]}{words}",
         members,
-        f"fettle data clean {VERSION_WORD} drop={'off-topic' if found.is_group else 'outlier'}",
+        "" if found.kind == "topic" else f"fettle data clean {VERSION_WORD} drop={kind}",
         evidence={
             "scores": [round(float(found.scores[place]), 2) for place in members[:MOST_ROWS_AS_EVIDENCE]],
             "separation": round(found.separation, 2),
