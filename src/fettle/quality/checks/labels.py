@@ -51,6 +51,11 @@ def wrong_labels(rows: Sequence[Row], given: Given) -> Iterator[Finding]:
             tuple(places[each] for each in flagged),
             _mend_of_doubts(found),
             evidence={**_doubts(found, places, flagged), "knowledge": round(found.knowledge, 3)},
+            reasons=tuple(
+                f"“{found.names[found.given[each]]}” is doubted ({found.given_probability[each]:.2f}), "
+                f"“{found.names[found.likelier[each]]}” is likelier ({found.likelier_probability[each]:.2f})"
+                for each in flagged
+            ),
         )
     taken = set(flagged)
     most = int(SHARE_WORTH_A_LOOK * len(places))
@@ -115,6 +120,12 @@ def contradicting_rows(rows: Sequence[Row], given: Given) -> Iterator[Finding]:
                         for each in groups[:MOST_ROWS_AS_EVIDENCE]
                     ]
                 },
+                reasons=tuple(
+                    f"one of {len(each.answers)} answers to what {rows[each.members[0]].file}:"
+                    f"{rows[each.members[0]].line} asks first"
+                    for each in groups
+                    for _ in each.members
+                ),
             )
 
 
@@ -208,7 +219,8 @@ def labels_never_learned(rows: Sequence[Row], given: Given) -> Iterator[Finding]
         return
     found = unknown_labels(learned, [label for _, label in tested])
     if found:
-        members = sorted(tested[each][0] for places in found.values() for each in places)
+        label_of = {tested[each][0]: label for label, places in found.items() for each in places}
+        members = sorted(label_of)
         named = ", ".join(f"“{label}”" for label in sorted(found)[:5])
         yield Finding(
             "unknown-label",
@@ -218,6 +230,7 @@ def labels_never_learned(rows: Sequence[Row], given: Given) -> Iterator[Finding]
             tuple(members),
             f"fettle data clean {VERSION_WORD} drop=unknown-label",
             evidence={"counts": {label: len(places) for label, places in sorted(found.items())}},
+            reasons=tuple(f"no training row has “{label_of[place]}”" for place in members),
         )
 
 

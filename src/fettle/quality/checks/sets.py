@@ -59,6 +59,7 @@ def strange_rows(rows: Sequence[Row], given: Given) -> Iterator[Finding]:
             "separation": round(found.separation, 2),
             "terms": terms,
         },
+        reasons=tuple(f"{found.scores[place]:.1f} deviations from the middle of the set" for place in members),
     )
 
 
@@ -132,6 +133,7 @@ def inconsistent_format(rows: Sequence[Row], given: Given) -> Iterator[Finding]:
             each.members,
             f"fettle data clean {VERSION_WORD} drop=inconsistent-format" if each.aspect in _BREAKS_PROGRAMS else "",
             evidence=_forms(each),
+            reasons=tuple(f"its {each.aspect} is {form}, not {each.usual}" for form in each.found),
         )
 
 
@@ -200,6 +202,7 @@ def too_long(rows: Sequence[Row], given: Given) -> Iterator[Finding]:
             found.too_long,
             f"fettle data clean {VERSION_WORD} drop=too-long",
             evidence={**evidence, "tokens": [found.counts[place] for place in found.too_long[:MOST_ROWS_AS_EVIDENCE]]},
+            reasons=tuple(f"{found.counts[place]:,} tokens, {given.most_tokens:,} fit" for place in found.too_long),
         )
     yield Finding(
         "too-long",
