@@ -7,25 +7,29 @@ from __future__ import annotations
 import json
 import math
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
+import torch
 from app_fixtures import one_core, workspace  # noqa: F401
 from app_kit import hashes_of, never_stop, refuse_to, stop_after, store_rows
 
-import fettle.app.opening as opening
+import fettle.app.bases.fresh as fresh
 from fettle.app import evaluating
 from fettle.app.evaluating import HeldOut, evaluate
 from fettle.app.listing import base_cards, base_facts, get_bundle
 from fettle.app.opening import base_of_bundle, open_base
 from fettle.app.planning import ResolvedPlan, resolve_plan
-from fettle.app.preflight import inspect, make_stream, prepare
+from fettle.app.preflight import inspect
+from fettle.app.preparing.machine import make_stream
+from fettle.app.preparing.rows import prepare
 from fettle.app.running import resume_run, start_run
 from fettle.app.using import Continuation, export, load
 from fettle.data.records import PlainText, Row
 from fettle.errors import DamagedFile, RequestError, UnknownName, UnsoundPlan
-from fettle.evaluation.metrics import bits_per_byte
+from fettle.evaluation.metrics.losses import bits_per_byte
+from fettle.generation.reading import RowLoss
 from fettle.jobs.run import RunFolder
 from fettle.storage.workspace import Workspace, open_workspace
 
@@ -56,7 +60,7 @@ def test_a_run_stopped_twice_leaves_the_same_bundle_weights(
     whole = start_run(workspace, plan_of(*more), "whole")
     stop_after(monkeypatch, 1)
     assert start_run(workspace, plan_of(*more), "torn").ending == "paused"
-    monkeypatch.setattr(opening, "make_fresh_base", refuse_to("learn the vocabulary again"))
+    monkeypatch.setattr(fresh, "make_fresh_base", refuse_to("learn the vocabulary again"))
     stop_after(monkeypatch, 2)
     assert resume_run(workspace, "torn").progress.step == 3
     never_stop(monkeypatch)
@@ -221,14 +225,14 @@ def test_of_many_held_out_rows_some_are_looked_at(workspace: Workspace, monkeypa
     monkeypatch.setattr(evaluating, "MOST_HELD_OUT_TOKENS", num_tokens // 2)
     seen: list[int] = []
 
-    def read(_model: object, examples: list, *_words: object) -> list:
-        seen.append(len(examples))
-        return []
+    class Reader:
+        def losses(self, _model: object, rows: list) -> list[RowLoss]:
+            seen.append(len(rows))
+            return [RowLoss(1.0, 1.0)] * len(rows)
 
-    monkeypatch.setattr(evaluating, "read_tokens", read)
-    with pytest.raises(ValueError):  # nothing was read for the examples
-        HeldOut(prepared, plan.settings.decoding, np.float32).measure(open_base(prepared.source))
-    assert 0 < seen[0] < sum(len(examples) for _, examples in prepared.held_out)
+    watched = replace(prepared, method=replace(prepared.method, reader=lambda _terms: Reader()))
+    HeldOut(watched, torch.float32).measure(open_base(prepared.source))
+    assert 0 < seen[0] < len(prepared.held_out)
 
 
 def test_long_documents_are_split_into_rows_of_their_own(workspace: Workspace) -> None:

@@ -14,9 +14,10 @@ from app_fixtures import one_core, workspace  # noqa: F401
 from app_kit import LABELS, intents, plan_of, store_rows
 
 from fettle.app.planning import resolve_plan
-from fettle.app.preflight import inspect, prepare, show_tokens
+from fettle.app.preflight import inspect, show_tokens
+from fettle.app.preparing.rows import prepare
 from fettle.app.workshop.versions import load_rows
-from fettle.data.records import Conversation, LabelledText, Message, MultiLabelledText, PlainText, Row, ToolCall
+from fettle.data.records import Conversation, LabelledText, Message, PlainText, Row, ToolCall
 from fettle.errors import RequestError, UnsoundPlan
 from fettle.storage.workspace import Workspace
 
@@ -274,7 +275,6 @@ def test_the_data_of_one_part_is_that_part_alone(workspace: Workspace, tiny_base
             Conversation((Message("user", "a"), Message("assistant", "", tool_calls=(ToolCall("f", "{}"),)))),
             "it has tools",
         ),
-        ("classify", MultiLabelledText("a", ("x", "y")), "it has several labels"),
     ],
 )
 def test_rows_that_no_task_learns_yet_stop_the_plan(workspace, tiny_base, recipe, record, why):

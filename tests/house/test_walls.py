@@ -15,9 +15,7 @@ SMALL_ROOMS = {
     "jobs": "a run's folder and its signals; the worker that runs apart comes here",
     "storage/migrations": "laid out as Alembic wants it",
     "storage/migrations/versions": "laid out as Alembic wants it",
-    "tasks": "the table and the record; each task has a folder",
     "tasks/chat": "one task",
-    "tasks/classify": "one task",
     "tasks/text": "one task",
 }
 # Rooms that want a second room, with the number of their files.
@@ -30,7 +28,6 @@ WIDE_FUNCTIONS = {
     "app/running.py:_job": 7,
     "app/using.py:predict_file": 6,
     "errors.py:_rebuild": 6,
-    "evaluation/statistics.py:compare_paired": 7,
     "generation/decoding.py:_write": 6,
     "generation/decoding.py:complete": 6,
     "models/attention.py:path_attention": 10,

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from fettle.errors import FettleError, MissingFile, RequestError, UnknownName
-from fettle.models.base import BUNDLED_FOLDER, bundled_names, find_base, fingerprint, read_model_config
+from fettle.models.folders.base import BUNDLED_FOLDER, bundled_names, find_base, fingerprint, read_model_config
 
 
 @pytest.mark.parametrize("name", ["bundled", *bundled_names()])

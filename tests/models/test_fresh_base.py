@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
-from fettle.models.base import BUNDLED_FOLDER
 from fettle.models.config import ShapeSettings
+from fettle.models.folders.base import BUNDLED_FOLDER
 from fettle.models.fresh.base import base_key, make_fresh_base
 from fettle.models.fresh.vocabulary import CONTROL_TOKENS, learn_vocabulary
 from fettle.models.load import open_model

@@ -15,7 +15,7 @@ from fettle.models.load import OpenModel, open_model
 from fettle.tokens.example import Example, TokenReads
 from fettle.tokens.forest import make_batch
 from fettle.tokens.layout import lay_out
-from fettle.training.losses import LossShape, summed_cross_entropy
+from fettle.training.losses.tokens import LossShape, summed_cross_entropy
 
 # The compiler uses what torch has deprecated, and looks at the gradients of tensors that have none to know them.
 pytestmark = [

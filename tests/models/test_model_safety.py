@@ -13,8 +13,8 @@ import torch
 from safetensors.torch import load_file
 
 from fettle.errors import DamagedFile, FettleError, UnsafeModel
-from fettle.models.base import find_base
 from fettle.models.config import AdapterSettings
+from fettle.models.folders.base import find_base
 from fettle.models.load import add_adapter, open_model, read_adapter, save_adapter
 
 

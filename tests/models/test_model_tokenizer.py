@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from fettle.errors import RequestError
 from fettle.models.tokenizer import ModelTokenizer, open_tokenizer
+from fettle.tokens.template import Turn, learned_turns
 
 CONTROL = ("<|endoftext|>", "<|pad|>", "<|im_start|>", "<|im_end|>")
 
@@ -63,8 +64,10 @@ def test_stops_are_those_of_the_tokenizer_and_of_the_generation_configuration(ba
     path.unlink()
     assert open_tokenizer(base).stop_ids == {0}
     change(base / "tokenizer_config.json", eos_token=None)
+    without = open_tokenizer(base)  # as encoders are, which never write
+    assert not without.stop_ids
     with pytest.raises(RequestError, match="no token to stop at"):
-        open_tokenizer(base)
+        learned_turns(without, [Turn("user", "a"), Turn("assistant", "b")])
 
 
 def test_without_a_template_there_is_a_plain_one_that_ends_its_answers(base: Path) -> None:

@@ -7,15 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import torch
+from tasks_kit import make_terms
 
 from fettle.data.records import Conversation, LabelledText, Message, PlainText, Record, Row
-from fettle.errors import UnknownName
-from fettle.generation.config import DecodingSettings
+from fettle.errors import RequestError, UnknownName
+from fettle.evaluation.scorer import find_metric
 from fettle.models.load import OpenModel, open_model
 from fettle.tasks import table
 from fettle.tasks.table import open_task, task_names
-from fettle.tokens.config import PromptSettings
 
 RECORDS: dict[str, Record] = {
     "chat": Conversation((Message("user", "where is it?"), Message("assistant", "on its way"))),
@@ -30,7 +29,7 @@ def model(tiny_base: Path) -> Iterator[OpenModel]:
 
 
 def test_every_task_is_known_by_its_own_name() -> None:
-    assert task_names() == sorted(RECORDS)
+    assert set(RECORDS) < set(task_names())
     assert [open_task(name).name for name in task_names()] == task_names()
 
 
@@ -53,45 +52,66 @@ def test_a_plugged_in_task_stands_beside_the_built_in_ones(monkeypatch: pytest.M
     assert open_task("echo") is open_task("chat")
 
 
-@pytest.mark.parametrize("name", sorted(RECORDS))
+WRITING = ["chat", "classify", "text"]
+
+
+@pytest.mark.parametrize("name", WRITING)
 def test_what_is_learned_begins_with_what_is_asked(model: OpenModel, name: str) -> None:
     task = open_task(name)
-    labels = task.labels([Row(RECORDS[name], "f", 1)])
-    encoder = task.encoder(model.tokenizer, PromptSettings(system="be kind"), labels)
+    method = task.method("")
+    labels = task.survey([Row(RECORDS[name], "f", 1)]).labels
+    terms = make_terms(model, labels, system="be kind")
+    encoder = method.encoder(terms)
     (found,) = encoder.examples(RECORDS[name], "f:1")
-    prompt = encoder.prompt(RECORDS[name])
     assert found.source == "f:1"
-    assert found.ids.tolist()[: len(prompt)] == prompt
     assert found.is_stop_learned
-    answer = found.reads.token.tolist()
-    if prompt:
+    assert (method.prompt is None) == (name == "text")
+    if method.prompt is not None:
+        prompt = method.prompt(terms, RECORDS[name])
+        answer = found.reads.token.tolist()
+        assert found.ids.tolist()[: len(prompt)] == prompt
         assert found.reads.at.tolist()[0] == len(prompt) - 1
         assert model.tokenizer.decode(answer) == encoder.expected(RECORDS[name])
         assert answer[-1] in model.tokenizer.stop_ids
         assert "system\nbe kind<|im_end|>" in model.tokenizer.decode(prompt, with_control=True)
 
 
-@pytest.mark.parametrize("name", sorted(RECORDS))
-def test_a_record_of_another_task_is_our_own_mistake(model: OpenModel, name: str) -> None:
-    encoder = open_task(name).encoder(model.tokenizer, PromptSettings(), ())
+@pytest.mark.parametrize(
+    ("name", "method"), [(name, method.name) for name in WRITING for method in open_task(name).methods]
+)
+def test_a_record_of_another_task_is_our_own_mistake(model: OpenModel, name: str, method: str) -> None:
+    encoder = open_task(name).method(method).encoder(make_terms(model, ("no", "yes")))
     for other, record in RECORDS.items():
         if other != name:
             with pytest.raises(TypeError):
                 encoder.examples(record, "f:1")
 
 
-@pytest.mark.parametrize("name", sorted(RECORDS))
+@pytest.mark.parametrize("name", WRITING)
 def test_a_question_can_be_asked(model: OpenModel, name: str) -> None:
     task = open_task(name)
     labels = ("no", "yes") if name == "classify" else ()
-    encoder = task.encoder(model.tokenizer, PromptSettings(), labels)
-    prompt = encoder.prompt(task.question("is it on its way?"))
-    answerer = task.answerer(model.tokenizer, DecodingSettings(max_new_tokens=3), labels, torch.float32)
-    assert bool(prompt) == (answerer is not None) == (name != "text")
-    if answerer is not None:
-        assert "is it on its way?" in model.tokenizer.decode(prompt)
+    method = task.method("")
+    terms = make_terms(model, labels)
+    answerer = method.answerer(terms)
+    assert (answerer is not None) == (method.prompt is not None) == (name != "text")
+    if answerer is not None and method.prompt is not None:
+        question = task.question("is it on its way?")
+        assert "is it on its way?" in model.tokenizer.decode(method.prompt(terms, question))
         told: list[int] = []
-        answers = answerer.answers(model, [prompt, prompt[:-1]], told.append)
+        answers = answerer.answers(model, [question, task.question("why?")], told.append)
         assert len(answers) == sum(told) == 2
         assert answers[0].text in labels or not labels
-    assert task.main_metric == task.metrics[0]
+    assert method.main_metric == method.metrics[0]
+
+
+def test_an_unknown_method_names_those_there_are() -> None:
+    with pytest.raises(RequestError, match="head"):
+        open_task("classify").method("heads")
+
+
+@pytest.mark.parametrize("name", task_names())
+def test_every_metric_that_a_method_names_is_known(name: str) -> None:
+    for method in open_task(name).methods:
+        assert [find_metric(metric).name for metric in method.metrics] == list(method.metrics)
+        assert set(method.looked_at) <= set(method.metrics)

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tasks_kit import make_terms
 
 from fettle.data.records import Conversation, LabelledText, Message, PlainText, Row
-from fettle.generation.config import DecodingSettings
 from fettle.generation.decoding import complete
 from fettle.generation.scoring import NEGLIGIBLE_NATS, read_tokens
 from fettle.models.load import OpenModel, open_model
 from fettle.tasks.chat.task import ChatAnswerer, ChatEncoder
+from fettle.tasks.classify.candidates import LabelAnswerer, LabelEncoder
 from fettle.tasks.classify.task import TASK as CLASSIFY
-from fettle.tasks.classify.task import LabelAnswerer, LabelEncoder
+from fettle.tasks.task import Survey
 from fettle.tasks.text.task import DocumentEncoder
 from fettle.tokens.config import PromptSettings
 
@@ -36,9 +37,9 @@ def model(tiny_base: Path) -> OpenModel:
 def test_a_label_is_the_likeliest_and_the_shares_are_those_of_what_is_learned(
     model: OpenModel, asked: list[str]
 ) -> None:
-    encoder = LabelEncoder(model.tokenizer, PromptSettings(instruction="which is it?"), LABELS)
-    answerer = LabelAnswerer(model.tokenizer, LABELS, torch.float32)
-    answers = answerer.answers(model, [encoder.prompt(LabelledText(text, "")) for text in asked])
+    terms = make_terms(model, LABELS, instruction="which is it?")
+    encoder = LabelEncoder(terms)
+    answers = LabelAnswerer(terms).answers(model, [LabelledText(text, "") for text in asked])
     for text, answer in zip(asked, answers, strict=True):
         assert list(answer.probabilities) == list(LABELS)
         assert sum(answer.probabilities.values()) == pytest.approx(1.0, abs=1e-9)
@@ -53,8 +54,7 @@ def test_a_label_is_the_likeliest_and_the_shares_are_those_of_what_is_learned(
 
 def test_the_labels_are_those_of_the_rows_in_one_order() -> None:
     rows = [Row(LabelledText("x", label), "f", 1) for label in ("b", "a", "b", "c")]
-    assert CLASSIFY.labels(rows) == ("a", "b", "c")
-    assert CLASSIFY.labels(rows[::-1]) == ("a", "b", "c")
+    assert CLASSIFY.survey(rows) == CLASSIFY.survey(rows[::-1]) == Survey(("a", "b", "c"), (1, 2, 1))
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,8 @@ def test_the_labels_are_those_of_the_rows_in_one_order() -> None:
     ],
 )
 def test_the_instruction_stands_before_the_text(model: OpenModel, prompt: PromptSettings, wanted: str) -> None:
-    ids = LabelEncoder(model.tokenizer, prompt, ("a", "b")).prompt(LabelledText("hello", "a"))
+    terms = replace(make_terms(model, ("a", "b")), prompt=prompt)
+    ids = LabelEncoder(terms).prompt(LabelledText("hello", "a"))
     text = model.tokenizer.decode(ids, with_control=True)
     assert text == f"<|im_start|>user\n{wanted}<|im_end|>\n<|im_start|>assistant\n"
 
@@ -106,9 +107,11 @@ def test_a_system_message_is_put_where_there_is_none(model: OpenModel) -> None:
 
 
 def test_a_written_answer_is_the_text_of_what_was_written(model: OpenModel) -> None:
-    decoding = DecodingSettings(max_new_tokens=6)
-    prompts = [ChatEncoder(model.tokenizer, PromptSettings()).prompt(CHAT), [5, 6]]
-    answers = ChatAnswerer(model.tokenizer, decoding, torch.float32).answers(model, prompts)
+    terms = make_terms(model)
+    decoding = terms.decoding
+    records = [CHAT, Conversation(CHAT.messages[:1])]
+    answers = ChatAnswerer(terms).answers(model, records)
+    prompts = [ChatEncoder(model.tokenizer, PromptSettings()).prompt(record) for record in records]
     written = complete(model, prompts, decoding)
     assert [answer.text for answer in answers] == [model.tokenizer.decode(one.ids).strip() for one in written]
     assert [answer.is_complete for answer in answers] == [one.is_complete for one in written]

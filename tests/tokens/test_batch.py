@@ -193,7 +193,7 @@ def test_rows_become_roots_with_their_own_reads() -> None:
     ]
     columns = (batch.reads.node, batch.reads.offset, batch.reads.token, batch.reads.weight, batch.reads.row)
     assert [column.tolist() for column in columns] == [[0, 0, 2], [0, 2, 1], [8, 9, 1], [1.0, 0.5, 0.0], [0, 0, 2]]
-    assert batch.sources == ("a:1", "a:2", "a:3")
+    assert [example.source for example in batch.examples] == ["a:1", "a:2", "a:3"]
     assert (batch.num_tokens, len(batch.reads)) == (6, 3)
 
 

@@ -99,7 +99,7 @@ def test_every_read_lands_where_the_path_spells_its_row(rows: list[Example]) -> 
                 assert path == tuple(row.ids[: at + 1])
                 assert (found_token, found_weight, found_row) == (token, weight, number)
         assert next(reads, None) is None
-        assert batch.sources == tuple(row.source for row in rows)
+        assert batch.examples == tuple(rows)
 
 
 @SETTINGS

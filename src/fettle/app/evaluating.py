@@ -6,7 +6,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from typing import Any
 
@@ -14,20 +14,20 @@ import msgspec
 import torch
 
 from fettle.app.listing import get_bundle
-from fettle.app.opening import BaseSource, base_of_bundle, open_base, open_tuned
+from fettle.app.opening import BaseSource, base_of_bundle, open_base, open_tuned, with_fresh_head
 from fettle.app.planning import PlanSettings
-from fettle.app.preflight import Prepared
+from fettle.app.preparing.rows import Prepared
+from fettle.app.preparing.terms import make_terms
 from fettle.app.workshop.versions import load_rows
 from fettle.artifacts.bundle import REPORTS, Bundle, write_card
-from fettle.data.records import Row
+from fettle.data.records import NONE_OF_THESE, Row, labels_of
 from fettle.data.splits.split import shared_inputs
 from fettle.errors import RequestError
-from fettle.evaluation.metrics import accuracy_hits, bits_per_byte
+from fettle.evaluation.metrics.losses import bits_per_byte
 from fettle.evaluation.report import Outcome, Report, encode_report
-from fettle.evaluation.scorer import score
-from fettle.generation.answer import Answerer
-from fettle.generation.config import DecodingSettings
-from fettle.generation.scoring import read_tokens
+from fettle.evaluation.scorer import find_metric, score
+from fettle.generation.answer import Answer
+from fettle.generation.reading import RowLoss
 from fettle.models.load import OpenModel
 from fettle.models.machine import dtype_named, keep_freed_pages, num_threads
 from fettle.reporting.card import model_card
@@ -36,57 +36,59 @@ from fettle.storage.catalogue import now
 from fettle.storage.publish import publish_bytes
 from fettle.storage.workspace import Workspace
 from fettle.tasks.table import open_task
-from fettle.tasks.task import Task
+from fettle.tasks.task import Method, Survey, Task, Terms
 from fettle.tokens.encoder import Encoder
-from fettle.tokens.example import Example
 from fettle.tokens.length import fit_example
 
 BITS_PER_BYTE = "bits_per_byte"
+_LIKELIEST = "token_accuracy"
 MOST_HELD_OUT_TOKENS = 2**17
 _MOST_ANSWERED_ROWS = 200
+_MOST_CALIBRATED_ROWS = 500
 
 OnProgress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
 class Asker:
-    """What it takes to put a bundle's task to a model: the task with the bundle's own settings and labels."""
+    """What it takes to put a bundle's task to a model: the task's method with the bundle's own settings and survey."""
 
     task: Task
+    method: Method
     settings: PlanSettings
-    labels: tuple[str, ...]
+    survey: Survey
     max_length: int
     dtype: torch.dtype
 
-    def encoder(self, model: OpenModel) -> Encoder:
-        """Rows as this model reads them."""
-        prompt = self.settings.prompt.model_copy(update={"max_length": self.max_length})
-        return self.task.encoder(model.tokenizer, prompt, self.labels)
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The closed set of answers, where there is one."""
+        return self.survey.labels
 
-    def answerer(self, model: OpenModel) -> Answerer | None:
-        """How this model answers; None where the task asks nothing."""
-        return self.task.answerer(model.tokenizer, self.settings.decoding, self.labels, self.dtype)
+    def terms(self, model: OpenModel) -> Terms:
+        """What the pieces of the method are made from, for this model."""
+        made = make_terms(self.settings, model.tokenizer, self.survey, model.attention, self.max_length)
+        return replace(made, dtype=self.dtype)
 
-
-@dataclass
-class _RowLoss:
-    """Summed loss (nats) and learned weight of one row, and its bytes where the task is judged by them."""
-
-    loss: float = 0.0
-    weight: float = 0.0
-    num_bytes: int = 0
+    def base(self, source: BaseSource) -> OpenModel:
+        """The base before it was tuned; where the method has a head, with one that has learned nothing yet."""
+        model = open_base(source, self.method.network)
+        if self.method.head is None:
+            return model
+        return with_fresh_head(model, self.method.head(self.terms(model)), self.settings.seed)
 
 
 def asker_for(bundle: Bundle) -> Asker:
     """The bundle's task, as it was trained."""
     plan: Any = bundle.part("plan")
-    settings = PlanSettings.model_validate(plan["settings"])
+    task = open_task(str(bundle.manifest["task"]))
     torch.set_num_threads(num_threads())
     keep_freed_pages()
     return Asker(
-        task=open_task(str(bundle.manifest["task"])),
-        settings=settings,
-        labels=bundle.labels,
+        task=task,
+        method=task.method(str(bundle.manifest.get("method", ""))),
+        settings=PlanSettings.model_validate(plan["settings"]),
+        survey=msgspec.convert(bundle.manifest.get("survey") or {"labels": bundle.labels}, Survey),
         max_length=int(str(bundle.manifest["max_length"])),
         dtype=dtype_named(plan["machine"]["dtype"]),
     )
@@ -117,7 +119,7 @@ def evaluate(
             count = sum(not outcome.is_complete for outcome in outcomes[system])
             most = asker.settings.decoding.max_new_tokens
             notes.append(f"{system}: {count} of {len(rows)} answers were cut off at {most} tokens")
-    scores, paired = score(outcomes, asker.task.metrics, [("tuned", "base")])
+    scores, paired = score(outcomes, _metrics_of(asker, rows), [("tuned", "base")])
     report = Report(
         bundle=bundle.identity,
         task=asker.task.name,
@@ -136,52 +138,72 @@ def evaluate(
 
 
 class HeldOut:
-    """Loss (nats a token) and the share of tokens that were the likeliest; for labels the accuracy of the answers.
+    """Loss and the share of what was the likeliest; where the method names some, the task's own scores of answers.
 
     For plain text the loss is told in bits for each byte as well. Of many rows some are looked at, evenly over the
-    file, so that a look takes a small part of the time between two.
+    file, which may be sorted, so that a look takes a small part of the time between two.
     """
 
-    def __init__(self, prepared: Prepared, decoding: DecodingSettings, dtype: torch.dtype) -> None:
-        self._dtype = dtype
-        examples = [example for _, examples in prepared.held_out for example in examples]
-        self._examples = examples[:: math.ceil(sum(one.num_tokens for one in examples) / MOST_HELD_OUT_TOKENS)]
+    def __init__(self, prepared: Prepared, dtype: torch.dtype) -> None:
+        terms = replace(prepared.terms, dtype=dtype)
+        self._reader = prepared.method.reader(terms)
+        rows = [examples for _, examples in prepared.held_out]
+        num_tokens = sum(example.num_tokens for row in rows for example in row)
+        self._rows = rows[:: math.ceil(num_tokens / MOST_HELD_OUT_TOKENS)]
         self._bytes_of_tokens = None
-        if BITS_PER_BYTE in prepared.task.metrics:
+        if BITS_PER_BYTE in prepared.method.metrics:
             self._bytes_of_tokens = prepared.tokenizer.bytes_of_tokens
-        self._answerer = None
-        if prepared.labels:
-            self._answerer = prepared.task.answerer(prepared.tokenizer, decoding, prepared.labels, dtype)
-            # Evenly over the file, which may be sorted by label.
-            every = math.ceil(len(prepared.held_out) / _MOST_ANSWERED_ROWS)
-            rows = [row for row, _ in prepared.held_out[::every]]
-            self._prompts = [prepared.encoder.prompt(row.record) for row in rows]
-            self._expected = [prepared.encoder.expected(row.record) for row in rows]
+        self._metrics = [find_metric(name) for name in prepared.method.looked_at]
+        self._answerer = prepared.method.answerer(terms) if self._metrics else None
+        every = math.ceil(len(rows) / _MOST_ANSWERED_ROWS)
+        self._records = [row.record for row, _ in prepared.held_out[::every]]
+        self._expected = [prepared.encoder.expected(record) for record in self._records]
 
     def measures(self, metric: str) -> bool:
         """Whether `measure` gives a score of that name."""
         return (
-            metric in ("loss", "token_accuracy")
-            or (metric == "accuracy" and self._answerer is not None)
+            metric in ("loss", _LIKELIEST)
+            or metric in [known.name for known in self._metrics]
             or (metric == BITS_PER_BYTE and self._bytes_of_tokens is not None)
         )
 
     def measure(self, model: OpenModel) -> dict[str, float]:
         """The scores, by name."""
-        read = read_tokens(model, self._examples, self._dtype)
-        pairs = list(zip(self._examples, read, strict=True))
-        weight = sum(example.learned_weight for example in self._examples)
-        loss = -sum(float(one.log_probabilities.astype("f8") @ example.reads.weight) for example, one in pairs)
-        hits = sum(float(one.is_likeliest @ example.reads.weight) for example, one in pairs)
-        scores = {"loss": loss / weight, "token_accuracy": hits / weight}
+        costs = self._reader.losses(model, self._rows)
+        weight = sum(one.weight for one in costs)
+        loss = sum(one.loss for one in costs)
+        scores = {"loss": loss / weight}
+        rights = [one.right for one in costs if one.right is not None]
+        if rights:
+            scores[_LIKELIEST] = sum(rights) / weight
         if self._bytes_of_tokens is not None:
-            num_bytes = sum(example.num_bytes(self._bytes_of_tokens) for example in self._examples)
+            num_bytes = sum(example.num_bytes(self._bytes_of_tokens) for row in self._rows for example in row)
             scores[BITS_PER_BYTE] = bits_per_byte(loss, num_bytes)
         if self._answerer is not None:
-            answers = self._answerer.answers(model, self._prompts)
-            right = accuracy_hits(self._expected, [answer.text for answer in answers])
-            scores["accuracy"] = sum(right) / len(right)
+            answers = self._answerer.answers(model, self._records)
+            pairs = zip(self._expected, answers, strict=True)
+            outcomes = [Outcome("", expected, answer.text, rank=answer.rank) for expected, answer in pairs]
+            scores.update({metric.name: metric.value(outcomes) for metric in self._metrics})
         return scores
+
+
+def fit_temperature(prepared: Prepared, dtype: torch.dtype, model: OpenModel) -> float:
+    """What the scores of a trained model are to be divided by before they become probabilities: by the held-out rows.
+
+    1 where there are none, or the method has no such scores.
+    """
+    if prepared.method.temperature is None or not prepared.held_out:
+        return 1.0
+    every = math.ceil(len(prepared.held_out) / _MOST_CALIBRATED_ROWS)
+    records = [row.record for row, _ in prepared.held_out[::every]]
+    return prepared.method.temperature(replace(prepared.terms, dtype=dtype), model, records)
+
+
+def _metrics_of(asker: Asker, rows: Sequence[Row]) -> list[str]:
+    """The metrics of the method; where rows or answers may belong to no label, how that is told apart too."""
+    is_asked = asker.settings.decoding.least_probability > 0
+    is_there = any(NONE_OF_THESE in labels_of(row.record) for row in rows)
+    return [*asker.method.metrics, *(asker.method.of_scope if is_asked or is_there else ())]
 
 
 def _rows_to_score(
@@ -207,7 +229,8 @@ def _rows_to_score(
                 f"{len(leaked)} of {len(rows)} rows stand among the rows that were learned: the scores flatter"
             )
     if asker.labels:
-        unseen = sum(getattr(row.record, "label", "") not in asker.labels for row in rows)
+        answers = {*asker.labels, NONE_OF_THESE}
+        unseen = sum(not answers.issuperset(labels_of(row.record)) for row in rows)
         if unseen:
             notes.append(f"{unseen} of {len(rows)} rows have a label that was never learned; they count as wrong")
     part = "@test" if data is None else ""
@@ -224,7 +247,9 @@ def _base_outcomes(
         "base": source.as_json(),
         "task": asker.task.name,
         "labels": asker.labels,
-        "metrics": asker.task.metrics,
+        "metrics": asker.method.metrics,
+        "method": asker.method.name,
+        "head": [settings["head"], settings["seed"]] if asker.method.head else None,
         "prompt": settings["prompt"],
         "decoding": settings["decoding"],
         "max_length": asker.max_length,
@@ -239,7 +264,7 @@ def _base_outcomes(
             kept = msgspec.json.decode(stored, type=list[Outcome])
             places = [f"{row.file}:{row.line}" for row in rows]
             return [msgspec.structs.replace(one, source=place) for one, place in zip(kept, places, strict=True)]
-    outcomes = _outcomes(open_base(source), asker, rows, "base", progress)
+    outcomes = _outcomes(asker.base(source), asker, rows, "base", progress)
     scored = msgspec.json.encode(outcomes)
     publish_bytes(path, sha256_of_bytes(scored).encode() + b"\n" + scored)
     return outcomes
@@ -249,49 +274,46 @@ def _outcomes(
     model: OpenModel, asker: Asker, rows: Sequence[Row], system: str, progress: OnProgress | None
 ) -> list[Outcome]:
     """What one system does with every row: the loss of the expected answer, and its own answer."""
-    encoder = asker.encoder(model)
-    count = _Counter(progress, system, len(rows))
-    losses = _losses(model, asker, encoder, rows)
-    answerer = asker.answerer(model)
-    if answerer is None:
-        return [
-            Outcome(f"{row.file}:{row.line}", "", "", one.loss, one.weight, num_bytes=one.num_bytes)
-            for row, one in zip(rows, losses, strict=True)
-        ]
-    room = max(1, asker.max_length - 1)
-    prompts = [encoder.prompt(row.record)[-room:] for row in rows]
-    answers = answerer.answers(model, prompts, count.add)
+    terms = asker.terms(model)
+    encoder = asker.method.encoder(terms)
+    costs, sizes = _costs(model, asker, encoder, rows)
+    answerer = asker.method.answerer(terms)
+    wanted = [encoder.expected(row.record) for row in rows]
+    answers = [Answer("")] * len(rows)
+    if answerer is not None:
+        answers = answerer.answers(model, [row.record for row in rows], _Counter(progress, system, len(rows)).add)
     return [
         Outcome(
             source=f"{row.file}:{row.line}",
-            expected=encoder.expected(row.record),
+            expected=expected,
             answer=answer.text,
-            loss=one.loss,
-            weight=one.weight,
+            loss=cost.loss,
+            weight=cost.weight,
             probability=answer.probabilities.get(answer.text, 0.0),
             is_complete=answer.is_complete,
-            num_bytes=one.num_bytes,
+            num_bytes=size,
+            rank=answer.rank,
+            expected_probability=answer.probabilities.get(expected, 0.0),
         )
-        for row, answer, one in zip(rows, answers, losses, strict=True)
+        for row, expected, answer, cost, size in zip(rows, wanted, answers, costs, sizes, strict=True)
     ]
 
 
-def _losses(model: OpenModel, asker: Asker, encoder: Encoder, rows: Sequence[Row]) -> list[_RowLoss]:
-    """The loss of each row; rows over the length are cut or split as in training."""
-    examples: list[Example] = []
-    owner: list[int] = []
-    for place, row in enumerate(rows):
-        for whole in encoder.examples(row.record, f"{row.file}:{row.line}"):
-            fitting = fit_example(whole, asker.max_length, asker.settings.prompt.too_long)
-            examples += fitting
-            owner += [place] * len(fitting)
-    found = [_RowLoss() for _ in rows]
-    for place, example, read in zip(owner, examples, read_tokens(model, examples, asker.dtype), strict=True):
-        found[place].loss -= float(read.log_probabilities.astype("f8") @ example.reads.weight)
-        found[place].weight += example.learned_weight
-        if BITS_PER_BYTE in asker.task.metrics:
-            found[place].num_bytes += example.num_bytes(model.tokenizer.bytes_of_tokens)
-    return found
+def _costs(model: OpenModel, asker: Asker, encoder: Encoder, rows: Sequence[Row]) -> tuple[list[RowLoss], list[int]]:
+    """The loss of each row, and its bytes where they count; rows over the length are cut or split as in training."""
+    fitting = [
+        [
+            part
+            for whole in encoder.examples(row.record, f"{row.file}:{row.line}")
+            for part in fit_example(whole, asker.max_length, asker.settings.prompt.too_long)
+        ]
+        for row in rows
+    ]
+    costs = asker.method.reader(asker.terms(model)).losses(model, fitting)
+    if BITS_PER_BYTE not in asker.method.metrics:
+        return costs, [0] * len(rows)
+    bytes_of_tokens = model.tokenizer.bytes_of_tokens
+    return costs, [sum(example.num_bytes(bytes_of_tokens) for example in row) for row in fitting]
 
 
 def _store(bundle: Bundle, report: Report) -> None:

@@ -13,9 +13,9 @@ from fettle.config.resolve import Explained, Layer, Resolved, explain, refuse_se
 from fettle.config.settings import Settings
 from fettle.errors import Fault, RequestError, UnknownName, near_misses
 from fettle.generation.config import DecodingSettings
-from fettle.models.config import NEW_BASE, AdapterSettings, ShapeSettings
-from fettle.tokens.config import PromptSettings
-from fettle.training.config import TrainingSettings
+from fettle.models.config import ALL, NEW_BASE, AdapterSettings, HeadSettings, ShapeSettings, VectorSettings
+from fettle.tokens.config import PromptSettings, TagSettings
+from fettle.training.config import EmbedSettings, TrainingSettings
 
 RECIPES = Path(__file__).resolve().parent.parent / "recipes"
 
@@ -37,14 +37,19 @@ class PlanSettings(Settings):
     """Everything that a run depends on."""
 
     task: str
-    """Kind of work: chat, classify or text."""
+    """Kind of work: chat, classify, tag, score, embed or text."""
+
+    method: str = "auto"
+    """How the model does it: candidates or head (classify), or another method of the task. auto: as base and rows
+    allow."""
 
     data: str
     """Dataset to learn from: name, name@part or name#hash-prefix."""
 
     base: str = "bundled"
     """Base model: bundled, a folder, an earlier bundle, a hub id, or random: before any of them; new for one that is
-    made from the rows: a vocabulary learned from them, and fresh weights in the shape of shape.*."""
+    made from the rows: a vocabulary learned from them, and fresh weights in the shape of shape.*. A file of word
+    vectors (word2vec, GloVe, fastText); or word2vec, skip-gram, glove for vectors that are learned from the rows."""
 
     seed: int = Field(default=0, ge=0, lt=2**32)
     """Fixes the order of rows, fresh weights and noise."""
@@ -52,8 +57,12 @@ class PlanSettings(Settings):
     goal: GoalSettings = GoalSettings()
     prompt: PromptSettings = PromptSettings()
     shape: ShapeSettings = ShapeSettings()
+    vectors: VectorSettings = VectorSettings()
     adapter: AdapterSettings = AdapterSettings()
+    head: HeadSettings = HeadSettings()
+    tag: TagSettings = TagSettings()
     training: TrainingSettings = TrainingSettings()
+    embed: EmbedSettings = EmbedSettings()
     decoding: DecodingSettings = DecodingSettings()
 
 
@@ -97,8 +106,7 @@ def resolve_plan(recipe: str, assignments: Sequence[str] | Mapping[str, object] 
     over = _nested(given) if given is not None else read_assignments([str(word) for word in assignments])
     layers.append(Layer("given" if given is not None else "command line", over))
     resolved = resolve(PlanSettings, layers)
-    if resolved.settings.base == NEW_BASE:
-        refuse_settings(_faults_of_new_base(resolved.settings))
+    refuse_settings(_faults(resolved.settings))
     return ResolvedPlan(recipe, resolved)
 
 
@@ -116,11 +124,25 @@ def show_recipe(name: str) -> str:
     return _recipe_path(name).read_text(encoding="utf-8")
 
 
+def _faults(settings: PlanSettings) -> list[Fault]:
+    """What settings say together that cannot be."""
+    faults = settings.adapter.faults()
+    if settings.base == NEW_BASE:
+        faults += _faults_of_new_base(settings)
+    if settings.training.embedding_noise and settings.training.layout == "tree":
+        problem = "the noise of a token goes by the length of its row, and tokens that rows share have many"
+        faults.append(Fault("training.layout", 0, problem, "packed, padded or auto", "training.layout=auto"))
+    return faults
+
+
 def _faults_of_new_base(settings: PlanSettings) -> list[Fault]:
     faults = settings.shape.faults()
     if settings.adapter.kind != "full":
         problem = f"{settings.adapter.kind} adapters leave the base as it is, and a new base has learned nothing"
         faults.append(Fault("adapter.kind", 0, problem, "every weight to learn", "adapter.kind=full"))
+    elif settings.adapter.learn != ALL:
+        problem = "a new base has learned nothing that could stay as it is"
+        faults.append(Fault("adapter.learn", 0, problem, ALL, f"adapter.learn={ALL}"))
     return faults
 
 

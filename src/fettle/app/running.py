@@ -12,26 +12,33 @@ from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import Any
 
-from fettle.app.evaluating import BITS_PER_BYTE, HeldOut
-from fettle.app.opening import open_base
+from fettle.app.bases.vectors import is_learned_from_texts, learn_what_occurs
+from fettle.app.evaluating import BITS_PER_BYTE, HeldOut, fit_temperature
+from fettle.app.opening import open_base, with_fresh_head
 from fettle.app.planning import ResolvedPlan, plan_from_json
-from fettle.app.preflight import Machine, Preflight, Prepared, inspect, make_stream, prepare, use_threads
-from fettle.artifacts.bundle import ADAPTER, BASE, MODEL, TOKENIZER, Bundle, read_bundle, write_bundle, write_card
+from fettle.app.preflight import Preflight, inspect
+from fettle.app.preparing.machine import Machine, make_stream, rows_of_stream, use_threads
+from fettle.app.preparing.ordering import keys_of_column, losses_of_base
+from fettle.app.preparing.rows import Prepared, prepare
+from fettle.artifacts.bundle import ADAPTER, BASE, HEAD, MODEL, TOKENIZER, Bundle, read_bundle, write_bundle, write_card
 from fettle.errors import FettleError, FullDisk, IncompatibleModel, RequestError
 from fettle.evaluation.scorer import find_metric
 from fettle.jobs.run import LESS_MEMORY, RunFolder, new_run_name
 from fettle.jobs.signals import StopRequest
 from fettle.models.config import NEW_BASE
+from fettle.models.head import save_head
+from fettle.models.layers import uncompiled
 from fettle.models.load import OpenModel, add_adapter, save_adapter
 from fettle.models.machine import dtype_named, keep_freed_pages, peak_memory_bytes
+from fettle.models.ways.chosen import choose_weights
 from fettle.reporting.card import model_card
 from fettle.storage.catalogue import now
 from fettle.storage.workspace import Workspace
+from fettle.tokens.example import Ints
 from fettle.training.checkpoint import Checkpoint, CheckpointStore, Progress
 from fettle.training.hooks import HeldOutReport, StepReport, Watcher
 from fettle.training.loop import Outcome, TrainingJob, train
-from fettle.training.losses import LossShape
-from fettle.training.objective import NextToken
+from fettle.training.stream import order_by
 
 
 @dataclass(frozen=True)
@@ -69,7 +76,7 @@ def start_run(
     """Carry out a plan from its beginning, or from a step of another run (`fork`)."""
     prepared = prepare(workspace, plan.settings)
     preflight = inspect(prepared, plan.settings)
-    start = _fork_point(workspace, fork, prepared) if fork is not None else None
+    start = _fork_point(workspace, fork, prepared, plan.settings.adapter.kind) if fork is not None else None
     taken = {run.name for run in workspace.catalogue.runs()} | {path.name for path in workspace.bundles.iterdir()}
     name = name or new_run_name(taken)
     _check_name(workspace, name)
@@ -100,7 +107,7 @@ def resume_run(workspace: Workspace, name: str, watchers: Sequence[Watcher] = ()
     for problem in damaged:
         folder.log("damaged_checkpoint", problem=str(problem))
     if start is None and stored.get("fork"):
-        start = _fork_point(workspace, tuple(stored["fork"]), prepared)
+        start = _fork_point(workspace, tuple(stored["fork"]), prepared, plan.settings.adapter.kind)
     return _carry_out(workspace, name, plan, prepared, preflight, watchers, start)
 
 
@@ -127,6 +134,8 @@ def _carry_out(
             workspace.catalogue.update_run(name, state="paused")
             folder.log("paused", step=outcome.progress.step)
             return RunResult(name, "paused", None, outcome.progress, peak_memory_bytes())
+        with uncompiled():
+            model.temperature = fit_temperature(prepared, job.dtype, model)
         bundle = _bundle(workspace, name, plan, prepared, preflight, model, outcome)
     except BaseException as problem:
         _note_failure(workspace, folder, name, problem)
@@ -152,12 +161,33 @@ def _note_failure(workspace: Workspace, folder: RunFolder, name: str, problem: B
 
 def _open_learner(plan: ResolvedPlan, prepared: Prepared) -> OpenModel:
     settings = plan.settings
-    model = open_base(prepared.source, settings.training.dropout)
+    model = open_base(prepared.source, prepared.method.network, settings.training.dropout)
     if settings.adapter.kind != "full":
         device = model.device
-        model = add_adapter(model, settings.adapter, settings.seed)
-        model.network.to(device)
+        model = add_adapter(model, settings.adapter, settings.seed).to(device)
+    if prepared.method.head is not None:
+        model = with_fresh_head(model, prepared.method.head(prepared.terms), settings.seed)
+    if settings.adapter.kind == "full":
+        choose_weights(
+            model.network, settings.adapter.learn, has_own_head=bool(model.head and model.head.shape.outputs)
+        )
+    learn_what_occurs(model, prepared.learned)
     return model
+
+
+def _first_epoch(model: OpenModel, plan: ResolvedPlan, prepared: Prepared, folder: RunFolder) -> Ints | None:
+    """The order of the rows in the first epoch; None where the seed decides."""
+    order = plan.settings.training.order
+    if order == "random":
+        return None
+    rows, values = rows_of_stream(prepared, plan.settings)
+    if order == "loss":
+        keys = losses_of_base(folder.path, model, prepared.method.reader(prepared.terms), rows)
+    elif order == "length":
+        keys = [float(sum(example.num_tokens for example in row)) for row in rows]
+    else:
+        keys = keys_of_column(values)
+    return order_by(keys, plan.settings.seed)
 
 
 def _job(
@@ -171,17 +201,17 @@ def _job(
 ) -> TrainingJob:
     settings = plan.settings
     dtype = dtype_named(machine.dtype)
-    probe = HeldOut(prepared, settings.decoding, dtype) if prepared.held_out else None
+    probe = HeldOut(prepared, dtype) if prepared.held_out else None
     watched, is_higher_better = "loss", False
-    if settings.training.watch == "metric" and probe is not None and probe.measures(prepared.task.main_metric):
-        watched = prepared.task.main_metric
+    if settings.training.watch == "metric" and probe is not None and probe.measures(prepared.method.main_metric):
+        watched = prepared.method.main_metric
         is_higher_better = find_metric(watched).is_higher_better
-    is_text = BITS_PER_BYTE in prepared.task.metrics
+    is_text = BITS_PER_BYTE in prepared.method.metrics
     has_pure_loss = not settings.training.label_smoothing and not settings.training.z_loss
     return TrainingJob(
         model=model,
-        stream=make_stream(prepared, settings),
-        objective=NextToken(machine.layout, LossShape(settings.training.label_smoothing, settings.training.z_loss)),
+        stream=make_stream(prepared, settings, _first_epoch(model, plan, prepared, folder)),
+        objective=prepared.method.objective(prepared.terms, machine.layout),
         dtype=dtype,
         is_compiled=machine.is_compiled,
         bytes_of_tokens=prepared.tokenizer.bytes_of_tokens if has_pure_loss and is_text else None,
@@ -220,14 +250,19 @@ def _bundle(
         else:
             model.network.save_pretrained(folder / MODEL, safe_serialization=True)
             prepared.tokenizer.save(folder / MODEL)
-        if prepared.source.kind == NEW_BASE:
+        if model.head is not None:
+            save_head(model.head, folder / HEAD)
+        if prepared.source.kind == NEW_BASE or is_learned_from_texts(prepared.source.kind, prepared.source.folder):
             shutil.copytree(prepared.source.folder, folder / BASE)
 
     manifest: dict[str, object] = {
         "name": name,
         "task": prepared.task.name,
         "kind": "adapter" if is_adapter else "full",
+        "method": prepared.method.name,
         "labels": list(prepared.labels),
+        "survey": asdict(prepared.terms.survey),
+        "temperature": model.temperature,
         "base": prepared.source.as_json(),
         "plan": {**plan.as_json(), "machine": asdict(preflight.machine)},
         "data": _data_facts(prepared),
@@ -294,10 +329,11 @@ def _with_machine(preflight: Preflight, machine: Machine) -> Preflight:
     return replace(preflight, machine=machine)
 
 
-def _fork_point(workspace: Workspace, fork: tuple[str, int], prepared: Prepared) -> Checkpoint:
+def _fork_point(workspace: Workspace, fork: tuple[str, int], prepared: Prepared, kind: str) -> Checkpoint:
     """The checkpoint of another run to begin with. What was best there lies in that run's folder: it is forgotten."""
     origin = RunFolder(workspace.runs / workspace.catalogue.find_run(fork[0]).name)
-    base: Any = origin.read_plan()["base"]
+    origin_plan: Any = origin.read_plan()
+    base = origin_plan["base"]
     if base["fingerprint"] != prepared.source.prints or base["lineage"] != list(prepared.source.lineage):
         raise IncompatibleModel(
             f"{fork[0]} was trained on another base",
@@ -305,6 +341,9 @@ def _fork_point(workspace: Workspace, fork: tuple[str, int], prepared: Prepared)
             expected=str(base["reference"]),
             attempt="the same base",
         )
+    other = str(origin_plan["settings"]["adapter"]["kind"])
+    if other != kind and "pissa" in (other, kind):  # its adapters stand on what they left of the base
+        raise IncompatibleModel(f"{fork[0]} was trained with other adapters", where="adapter.kind", expected=other)
     start = CheckpointStore(origin.checkpoints).load(fork[1])
     fresh = Progress()
     progress = replace(

@@ -6,21 +6,27 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from fettle.app.evaluating import Asker, asker_for
 from fettle.app.listing import get_bundle
-from fettle.app.opening import base_of_bundle, open_base, open_tuned
+from fettle.app.opening import base_of_bundle, open_tuned
 from fettle.artifacts.bundle import Bundle, pack_bundle
 from fettle.artifacts.export import Parity, export_hf
 from fettle.data.inputs import check_output, read_inputs, write_outputs
+from fettle.data.records import Record
 from fettle.errors import Fault, RequestError, near_misses
 from fettle.generation.answer import Answer
 from fettle.generation.config import DecodingSettings
 from fettle.generation.decoding import complete, stream
 from fettle.models.load import OpenModel
+from fettle.quality.alike.retrieval import Retriever
 from fettle.storage.workspace import Workspace, open_workspace
 from fettle.tokens.template import Turn, encode_beginning, encode_prompt
 
 _MOST_LABEL_COLUMNS = 20
+_COLUMNS = ("answer", "in words", "probability")
 _PARITY_PROMPTS = 16
 _PARITY_TOKENS = 32
 EXPORT_FORMATS = ("hf", "file")
@@ -38,6 +44,9 @@ _PROBES = (
 )
 
 
+Asked = str | tuple[str, str]
+
+
 class Model:
     """A bundle opened for use."""
 
@@ -46,20 +55,62 @@ class Model:
         self._asker = asker
         self._model = model
 
-    def predict(self, rows: Iterable[str], progress: Callable[[int], None] | None = None) -> list[Answer]:
-        """Answer each text: the likeliest label with all probabilities, a written answer, or how the text goes on."""
-        encoder = self._asker.encoder(self._model)
-        answerer = self._asker.answerer(self._model)
+    @property
+    def compares(self) -> bool:
+        """Whether it can be given two texts at once."""
+        return self._asker.task.question_of_two is not None
+
+    @property
+    def writes(self) -> bool:
+        """Whether it can be talked to: it writes what it says, and does not choose or read it."""
+        return self._asker.method.network == "causal" and not self.bundle.labels
+
+    def predict(self, rows: Iterable[Asked], progress: Callable[[int], None] | None = None) -> list[Answer]:
+        """Answer each text, or each two texts that are compared.
+
+        The answer is the likeliest label with all probabilities, a number, a written answer, or how the text goes on.
+        """
+        asked = list(rows)
+        answerer = self._asker.method.answerer(self._asker.terms(self._model))
         if answerer is None:
-            return self._continuations(rows, progress)
-        room = max(1, self._asker.max_length - 1)
-        prompts = [encoder.prompt(self._asker.task.question(text))[-room:] for text in rows]
-        return answerer.answers(self._model, prompts, progress)
+            return self._continuations([text for text in asked if isinstance(text, str)], progress)
+        return answerer.answers(self._model, [self._question(one) for one in asked], progress)
+
+    def _question(self, asked: Asked) -> Record:
+        task = self._asker.task
+        if isinstance(asked, str):
+            return task.question(asked)
+        if task.question_of_two is None:
+            raise RequestError(f"{self.bundle.name} reads one text at a time", expected="one text, not two")
+        return task.question_of_two(*asked)
+
+    def embed(
+        self, texts: Iterable[str], size: int = 0, progress: Callable[[int], None] | None = None
+    ) -> NDArray[np.float32]:
+        """Unit vectors of texts, one a row, cut to their first `size` numbers (0: whole).
+
+        Raises `RequestError` where the bundle learned no vectors.
+        """
+        if self._asker.method.embedder is None:
+            raise RequestError(
+                f"{self.bundle.name} learned no vectors",
+                expected="a bundle of the task embed",
+                attempt="fettle train embed data=…",
+            )
+        return self._asker.method.embedder(self._asker.terms(self._model), self._model, size)(list(texts), progress)
+
+    def nearest(self, texts: Iterable[str], items: Sequence[str], most: int = 3) -> list[list[tuple[str, float]]]:
+        """For each text the items that lie nearest to it, the best first, each with its cosine."""
+        found = Retriever.by_vectors(items, self.embed).search(list(texts), most)
+        return [
+            [(items[place], float(score)) for place, score in zip(places, scores, strict=True)]
+            for places, scores in zip(found.places_QK.tolist(), found.scores_QK, strict=True)
+        ]
 
     def chat(self) -> Conversation | Continuation:
         """A conversation with the model, empty at first; a model of plain text goes on where a text ends."""
         settings = self._asker.settings
-        if self._asker.answerer(self._model) is None:
+        if self._asker.method.prompt is None:
             return Continuation(self._model, settings.decoding)
         return Conversation(self._model, settings.decoding, settings.prompt.system)
 
@@ -169,7 +220,8 @@ def load(reference: str, workspace: Workspace | None = None, base: str | None = 
 def load_base(reference: str, workspace: Workspace, base: str | None = None) -> Model:
     """The base of a bundle, put to the same task: what there was before tuning."""
     bundle = get_bundle(workspace, reference)
-    return Model(bundle, asker_for(bundle), open_base(base_of_bundle(workspace, bundle, base)))
+    asker = asker_for(bundle)
+    return Model(bundle, asker, asker.base(base_of_bundle(workspace, bundle, base)))
 
 
 def predict_file(
@@ -184,19 +236,34 @@ def predict_file(
     check_output(out)
     table = read_inputs(file, column_map or {})
     model = load(reference, workspace)
-    answers = model.predict(table.questions(), progress)
-    columns = [name for name in ("answer", "probability") if name == "answer" or model.bundle.labels]
+    if "other" in (column_map or {}).values() and not model.compares:
+        raise RequestError(f"{reference} reads one text at a time", where="--map", expected="one column as text")
+    answers = model.predict(table.pairs() if model.compares and table.other else table.questions(), progress)
     labels = model.bundle.labels if len(model.bundle.labels) <= _MOST_LABEL_COLUMNS else ()
-    names = {name: _free_column(name, table.columns) for name in (*columns, *(f"p({label})" for label in labels))}
-    rows = []
-    for row, answer in zip(table.rows, answers, strict=True):
-        cells = {**row, names["answer"]: answer.text}
-        if model.bundle.labels:
-            cells[names["probability"]] = round(answer.probabilities[answer.text], 6)
-            cells.update({names[f"p({label})"]: round(answer.probabilities[label], 6) for label in labels})
-        rows.append(cells)
+    said = [_cells(answer, labels) for answer in answers]
+    columns = [name for name in (*_COLUMNS, *map(_column_of, labels)) if any(name in cells for cells in said)]
+    names = {name: _free_column(name, table.columns) for name in columns}
+    rows = [
+        {**row, **{names[name]: cells.get(name, "") for name in columns}}
+        for row, cells in zip(table.rows, said, strict=True)
+    ]
     write_outputs(out, [*table.columns, *names.values()], rows)
     return PredictResult(out, len(rows), table.refused, sum(not answer.is_complete for answer in answers))
+
+
+def _cells(answer: Answer, labels: Sequence[str]) -> dict[str, object]:
+    """What a table says of one answer: the answer, how probable it is, and the probabilities of these labels."""
+    cells: dict[str, object] = {"answer": answer.text}
+    if answer.in_words is not None:
+        cells["in words"] = answer.in_words
+    if answer.text in answer.probabilities:  # an answer that is none of the labels has none
+        cells["probability"] = round(answer.probabilities[answer.text], 6)
+    known = [label for label in labels if label in answer.probabilities]
+    return {**cells, **{_column_of(label): round(answer.probabilities[label], 6) for label in known}}
+
+
+def _column_of(label: str) -> str:
+    return f"p({label})"
 
 
 def export(workspace: Workspace, reference: str, to: str, out: Path, base: str | None = None) -> Parity | None:
@@ -211,9 +278,16 @@ def export(workspace: Workspace, reference: str, to: str, out: Path, base: str |
         )
     asker = asker_for(bundle)
     model = open_tuned(workspace, bundle, base)
-    encoder = asker.encoder(model)
-    prompts = [ids for text in _PROBES if (ids := encoder.prompt(asker.task.question(text)))]
-    prompts = prompts or [model.tokenizer.encode_plain(text) for text in _PROBES]
+    if not model.network.can_generate():
+        raise RequestError(
+            f"{bundle.name} reads with a head, which a plain Hugging Face folder does not hold",
+            where="--to",
+            attempt="--to file",
+        )
+    prompts = [model.tokenizer.encode_plain(text) for text in _PROBES]
+    if asker.method.prompt is not None:
+        terms = asker.terms(model)
+        prompts = [asker.method.prompt(terms, asker.task.question(text)) for text in _PROBES]
 
     def write(which: OpenModel) -> list[tuple[int, ...]]:
         return [one.ids for one in complete(which, prompts, DecodingSettings(max_new_tokens=_PARITY_TOKENS))]

@@ -26,6 +26,7 @@ ADAPTER = "adapter"
 MODEL = "model"
 TOKENIZER = "tokenizer"
 BASE = "base"
+HEAD = "head"
 FORMAT = 1
 FILE_SUFFIX = ".fettle"
 _MAX_UNPACKED_BYTES = 512 * 2**30
@@ -121,7 +122,7 @@ def read_bundle(path: Path) -> Bundle:
             raise DamagedFile(
                 f"a file of the bundle {state}", where=str(found), attempt="the run's own bundle, or train again"
             )
-    for folder in (ADAPTER, MODEL, TOKENIZER, BASE):  # a file that no hash covers would be read with the others
+    for folder in (ADAPTER, MODEL, TOKENIZER, BASE, HEAD):  # a file that no hash covers would be read with the others
         for found in sorted((path / folder).rglob("*")):
             if found.is_file() and found.relative_to(path).as_posix() not in files:
                 raise DamagedFile("a file of the bundle was added after it was made", where=str(found))

@@ -17,9 +17,11 @@ from fettle.storage.workspace import open_workspace
 if TYPE_CHECKING:
     from fettle.app import preflight as looking
     from fettle.app import running
+    from fettle.app.preparing import rows as preparing
     from fettle.cli import progress as showing
 else:
     looking = LazyModule("fettle.app.preflight")
+    preparing = LazyModule("fettle.app.preparing.rows")
     running = LazyModule("fettle.app.running")
     showing = LazyModule("fettle.cli.progress")
 
@@ -48,7 +50,7 @@ def plan_command(
     """
     plan = resolve_plan(recipe, settings or [])
     try:
-        prepared = looking.prepare(open_workspace(), plan.settings)
+        prepared = preparing.prepare(open_workspace(), plan.settings)
     except ModuleNotFoundError as problem:
         missing = missing_training(str(problem.name))
         if json:
@@ -117,16 +119,27 @@ def show_preflight(plan: ResolvedPlan, preflight: looking.Preflight) -> None:
             f"base: made from the rows: {made.num_tokens:,} tokens, {made.num_weights / 1e6:.1f} M fresh weights",
             highlight=False,
         )
+    weights = preflight.weights
+    OUT.print(f"weights: {weights.learning:,} learn; the base has {weights.base:,}", highlight=False)
+    if preflight.made_vectors:
+        table = preflight.made_vectors
+        OUT.print(
+            f"base: {table.num_words:,} word vectors of {table.size} numbers ({table.way}) from {escape(table.data)}; "
+            f"{table.unknown_share:.3f} of the rows' words are not among them",
+            highlight=False,
+        )
     OUT.print(
         f"tokens: {preflight.num_tokens:,} read, {preflight.num_learned:,} learned each epoch; "
         f"longest row {preflight.longest}, most allowed {preflight.max_length}",
         highlight=False,
     )
-    OUT.print(f"stop token: learned on {preflight.share_with_stop:.3f} of the rows", highlight=False)
+    if preflight.share_with_stop is not None:
+        OUT.print(f"stop token: learned on {preflight.share_with_stop:.3f} of the rows", highlight=False)
     if preflight.labels:
         shown = ", ".join(preflight.labels[:12]) + (" …" if len(preflight.labels) > 12 else "")
         OUT.print(f"labels: {len(preflight.labels)}: {shown}", markup=False, highlight=False)
     sharing = f", which saves {1 - 1 / machine.sharing:.0%} of the tokens" if machine.sharing > 1 else ""
+    OUT.print(f"method: {preflight.method}", highlight=False)
     OUT.print(f"layout: {machine.layout}: {machine.layout_reason}{sharing}", highlight=False)
     compiled = "compiled" if machine.is_compiled else "not compiled"
     OUT.print(

@@ -25,6 +25,9 @@ LEARNED = 1.0
 """The weight of a turn that is learned: this very number, since what is as by default is not written down, and one
 conversation must be written down in one way only."""
 
+NONE_OF_THESE = "none of these"
+"""The label of a text that belongs to no other label of its set."""
+
 
 class ToolCall(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """An assistant's wish to have a tool run. `arguments` is a JSON object as text; `id` is what the answer names."""
@@ -320,6 +323,22 @@ def named_texts(record: Record) -> list[NamedText]:
             said = [named._replace(is_answer=is_good) for named in _turns("answer", answer)]
             return [*_turns("turn", prompt), *said]
     return _turns("turn", record.messages)
+
+
+def labels_of(record: Record) -> tuple[str, ...]:
+    """The labels that a record names, of itself or of its spans, in order; a label that it names twice is there twice.
+
+    >>> labels_of(TaggedText("Ada in Rome", (Span(0, 3, "PERSON"), Span(7, 11, "PLACE"))))
+    ('PERSON', 'PLACE')
+    """
+    match record:
+        case LabelledText(_, label):
+            return (label,)
+        case MultiLabelledText(_, labels):
+            return labels
+        case TaggedText(_, spans):
+            return tuple(span.label for span in spans)
+    return ()
 
 
 def answer_hash(record: Record) -> int:

@@ -21,7 +21,8 @@ from fettle.models.load import OpenModel
 from fettle.tokens.batch import Batch, BatchReads, Node
 from fettle.tokens.example import Example
 from fettle.tokens.forest import make_batch, split_by_tokens
-from fettle.tokens.layout import Layout, lay_out, layout_for
+from fettle.tokens.layout import Layout, layout_for
+from fettle.tokens.running import inputs_of
 
 _MAX_TOKENS_PER_CALL = 8192
 _PROMPTS_PER_SEARCH = 256
@@ -75,15 +76,19 @@ def score_candidates(
 
     A candidate whose beginning is already `NEGLIGIBLE_NATS` less likely than the best whole candidate is not followed
     further: it gets the log-probability of that beginning, an upper bound. Over a closed set no probability is wrong
-    by more than C times e^-NEGLIGIBLE_NATS, and the likeliest candidate is always the true one.
+    by more than C times e^-NEGLIGIBLE_NATS, and the likeliest candidate is always the true one. A model with a
+    temperature above 1, by which its scores will be divided, is followed that many times further down.
     """
     trie = _CandidateTrie(candidates)
+    negligible = NEGLIGIBLE_NATS * max(1.0, model.temperature)
     layout: Layout = "tree" if model.attention == "causal" else "padded"
     scores = np.zeros((len(prompts), len(candidates)))
     with only_reading(model.network):
         for first in range(0, len(prompts), _PROMPTS_PER_SEARCH):
             part = prompts[first : first + _PROMPTS_PER_SEARCH]
-            search = _Search(trie, part, lambda batch: _read(model, batch, layout, dtype).log_probabilities, layout)
+            search = _Search(
+                trie, part, lambda batch: _read(model, batch, layout, dtype).log_probabilities, layout, negligible
+            )
             scores[first : first + len(part)] = search.run()
             if progress:
                 progress(len(part))
@@ -123,7 +128,9 @@ class _Search:
         prompts: Sequence[Sequence[int]],
         read: Callable[[Batch], NDArray[np.float32]],
         layout: Layout,
+        negligible: float,
     ) -> None:
+        self._negligible = negligible
         self._trie = trie
         self._prompts = prompts
         self._read = read
@@ -152,7 +159,7 @@ class _Search:
         prefixes = self._prefixes()
         last = self._trie.last_edges
         best = np.where(self._is_known[:, last], prefixes[:, last], -np.inf).max(axis=1)
-        is_open: NDArray[np.bool_] = prefixes > best[:, None] - NEGLIGIBLE_NATS
+        is_open: NDArray[np.bool_] = prefixes > best[:, None] - self._negligible
         return is_open
 
     def _follow(self, wanted: NDArray[np.bool_]) -> None:
@@ -221,8 +228,7 @@ def _group_by_cost(costs: Sequence[int]) -> Iterator[list[int]]:
 
 def _read(model: OpenModel, batch: Batch, layout: Layout, dtype: torch.dtype) -> TokenScores:
     """Score each read of a batch; a place that is read several times is projected once."""
-    is_causal = model.attention != "bidirectional"
-    inputs = lay_out(batch, layout, model.device, model.tokenizer.pad_id, is_causal=is_causal)
+    inputs = inputs_of(model, batch, layout)
     places, place_of_read = torch.unique(inputs.reads_R, return_inverse=True)
     tokens_R = torch.from_numpy(batch.reads.token).to(model.device)
     with autocast(dtype, model.device):

@@ -23,7 +23,8 @@ from fettle.models.layers import feed_forward_only_at
 class ModelInputs:
     """One call. Flat layouts have `sight`, the padded layout has `is_real_BT` (False: padding) instead.
 
-    `reads_R` counts along the flattened B x T axis.
+    `reads_R` counts along the flattened B x T axis. `kinds_BT` says which of two texts a token belongs to, for models
+    that were trained with such kinds; None: all to the first.
     """
 
     ids_BT: Tensor
@@ -31,6 +32,7 @@ class ModelInputs:
     reads_R: Tensor
     sight: Sight | None = None
     is_real_BT: Tensor | None = None
+    kinds_BT: Tensor | None = None
 
     def at(self, reads_R: Tensor) -> ModelInputs:
         """The same call, read at other places."""
@@ -101,13 +103,15 @@ def read_logits(network: PreTrainedModel, inputs: ModelInputs) -> Tensor:
 def _arguments(network: PreTrainedModel, inputs: ModelInputs) -> dict[str, Tensor | bool | None]:
     """The call in the words of transformers, with the attention that its layout asks for."""
     config = network.config
-    # RoBERTa counts its positions from the one after that of padding.
-    first = config.pad_token_id + 1 if config.model_type == "roberta" else 0
-    arguments: dict[str, Tensor | bool | None] = {
-        "input_ids": inputs.ids_BT,
-        "position_ids": inputs.positions_BT + first,
-    }
-    if attention_of(config) != "bidirectional":
+    attention = attention_of(config)
+    arguments: dict[str, Tensor | bool | None] = {"input_ids": inputs.ids_BT}
+    if attention != "opaque":  # others count for themselves, some of them not from 0, and some have no positions
+        # RoBERTa counts its positions from the one after that of padding.
+        first = config.pad_token_id + 1 if config.model_type == "roberta" else 0
+        arguments["position_ids"] = inputs.positions_BT + first
+    if inputs.kinds_BT is not None and int(getattr(config, "type_vocab_size", None) or 0) > 1:
+        arguments["token_type_ids"] = inputs.kinds_BT
+    if network.can_generate() or attention == "causal":
         arguments["use_cache"] = False
     if inputs.sight is not None:
         _use_attention(network, ATTENTION_NAME)

@@ -8,36 +8,67 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict
 from safetensors import SafetensorError, safe_open
-from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig, PretrainedConfig, PreTrainedModel
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForCausalLM,
+    AutoModelForMaskedLM,
+    GenerationConfig,
+    PretrainedConfig,
+    PreTrainedModel,
+)
 from transformers.utils import logging as transformers_logging
 
 from fettle.errors import DamagedFile, IncompatibleModel, RequestError
 from fettle.models.attention import attention_of
-from fettle.models.base import read_model_config
 from fettle.models.config import AdapterSettings
+from fettle.models.folders.base import read_model_config
+from fettle.models.folders.safety import refuse_unsafe_folder
+from fettle.models.head import Head
 from fettle.models.layers import join_products
-from fettle.models.safety import refuse_unsafe_folder
 from fettle.models.tokenizer import ModelTokenizer, open_tokenizer
+from fettle.models.vectors import architecture as _known_to_auto_classes  # noqa: F401
+from fettle.models.ways.principal import (
+    begin_with_principal_part,
+    begins_with_principal_part,
+    store_for_untouched_base,
+)
 
 transformers_logging.disable_progress_bar()
-_DROPOUT_NAMES = ("attention_dropout", "resid_pdrop", "embd_pdrop", "attn_pdrop", "hidden_dropout_prob")
+_DROPOUT_NAMES = (
+    *("attention_dropout", "resid_pdrop", "embd_pdrop", "attn_pdrop"),
+    *("hidden_dropout_prob", "attention_probs_dropout_prob", "embedding_dropout", "mlp_dropout", "dropout"),
+)
+Network = Literal["causal", "masked", "trunk"]
+"""Which of a base's networks is opened: one that writes, one that fills in, or hidden states alone."""
+
+# What an architecture that writes is called. All others read.
+_WRITERS = ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration")
+_OPENED_BY: dict[Network, Any] = {"causal": AutoModelForCausalLM, "masked": AutoModelForMaskedLM, "trunk": AutoModel}
 
 
 @dataclass
 class OpenModel:
-    """A model in memory. `network` is what is run; `adapted` wraps it when it carries an adapter."""
+    """A model in memory. `network` is what is run; `adapted` wraps it when it carries an adapter.
+
+    `head` reads numbers from the hidden states of a trunk; a model that writes or fills in has none. Scores of answers
+    are divided by `temperature` before they become probabilities.
+    """
 
     network: PreTrainedModel
     tokenizer: ModelTokenizer
     adapted: PeftModel | None = None
+    head: Head | None = None
+    temperature: float = 1.0
 
     @property
     def attention(self) -> str:
-        """Which attention the model has: causal or opaque."""
+        """Which attention the model has: causal, bidirectional or opaque."""
         return attention_of(self.network.config)
 
     @property
@@ -46,53 +77,107 @@ class OpenModel:
         return torch.device(next(self.network.parameters()).device)
 
     @property
+    def width(self) -> int:
+        """Numbers that its trunk says of one token."""
+        return int(self.network.config.hidden_size)
+
+    @property
     def context_length(self) -> int:
         """Most tokens that its positions reach."""
         return int(getattr(self.network.config, "max_position_embeddings", 0) or 2048)
 
     def trainable(self) -> dict[str, torch.nn.Parameter]:
         """The weights that learn, by name, in a fixed order."""
-        return {name: weight for name, weight in self.network.named_parameters() if weight.requires_grad}
+        found = {name: weight for name, weight in self.network.named_parameters() if weight.requires_grad}
+        if self.head is not None:
+            found.update({f"head.{name}": weight for name, weight in self.head.named_parameters()})
+        return found
+
+    def to(self, device: torch.device) -> OpenModel:
+        """The same model, its weights moved."""
+        self.network.to(device)
+        if self.head is not None:
+            self.head.to(device)
+        return self
 
 
-def open_model(folder: Path, *, random_seed: int | None = None, dropout: float = 0.0) -> OpenModel:
+def open_model(
+    folder: Path, network: Network = "causal", *, random_seed: int | None = None, dropout: float = 0.0
+) -> OpenModel:
     """Open a model folder in float32. With `random_seed` its weights are drawn afresh and none are read."""
     refuse_unsafe_folder(folder, needs_weights=random_seed is None)
     config = _open_config(folder, dropout)
     tokenizer = open_tokenizer(folder)
     try:
         if random_seed is None:
-            network, loading = AutoModelForCausalLM.from_pretrained(
-                folder,
-                config=config,
-                dtype=torch.float32,
-                use_safetensors=True,
-                local_files_only=True,
-                trust_remote_code=False,
-                output_loading_info=True,
-            )
-            if loading["missing_keys"]:  # transformers would draw them at random
-                raise ValueError(f"it lacks weights, such as {min(loading['missing_keys'])}")
+            opened = _stored_network(folder, network, config)
         else:
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(random_seed)
-                network = AutoModelForCausalLM.from_config(config, dtype=torch.float32, trust_remote_code=False)
-            if (folder / "generation_config.json").exists():
-                network.generation_config = GenerationConfig.from_pretrained(folder)
+                opened = _fresh_network(network, config)
+            if network == "causal" and (folder / "generation_config.json").exists():
+                opened.generation_config = GenerationConfig.from_pretrained(folder)
     except (OSError, ValueError, RuntimeError, SafetensorError) as problem:
         raise DamagedFile(f"the model cannot be opened: {problem}", where=str(folder)) from None
-    rows = network.get_input_embeddings().weight.shape[0]
+    _drop_pooler(network, opened)
+    rows = opened.get_input_embeddings().weight.shape[0]
     if rows < tokenizer.vocabulary_size:
         raise IncompatibleModel(
             f"the tokenizer has {tokenizer.vocabulary_size} tokens and the model {rows}",
             where=str(folder),
             expected="a tokenizer that belongs to the model",
         )
-    return OpenModel(network, tokenizer)
+    return OpenModel(opened, tokenizer)
+
+
+def outline_of(folder: Path, tokenizer: ModelTokenizer, network: Network) -> OpenModel:
+    """The model of a folder without its numbers: for the device `meta`, where it takes neither time nor memory."""
+    opened = _fresh_network(network, _open_config(folder, dropout=0.0))
+    _drop_pooler(network, opened)
+    return OpenModel(opened, tokenizer)
+
+
+def is_decoder(config: PretrainedConfig) -> bool:
+    """Whether a base writes (its words see what is before them) or reads whole texts: by its architecture's name."""
+    names = [str(name) for name in getattr(config, "architectures", None) or ()]
+    if names:
+        return any(name.endswith(_WRITERS) for name in names)
+    return attention_of(config) == "causal"
+
+
+def trunk_of(model: OpenModel) -> OpenModel:
+    """The same weights without the head that writes or fills in."""
+    return OpenModel(model.network.base_model, model.tokenizer)
+
+
+def _fresh_network(network: Network, config: PretrainedConfig) -> Any:
+    return _OPENED_BY[network].from_config(config, dtype=torch.float32, trust_remote_code=False)
+
+
+def _drop_pooler(network: Network, opened: Any) -> None:
+    """A layer over the first token that many checkpoints lack, and no head here reads."""
+    if network == "trunk" and isinstance(getattr(opened, "pooler", None), torch.nn.Module):
+        opened.pooler = None
+
+
+def _stored_network(folder: Path, network: Network, config: PretrainedConfig) -> Any:
+    opened, loading = _OPENED_BY[network].from_pretrained(
+        folder,
+        config=config,
+        dtype=torch.float32,
+        use_safetensors=True,
+        local_files_only=True,
+        trust_remote_code=False,
+        output_loading_info=True,
+    )
+    missing = [name for name in loading["missing_keys"] if network != "trunk" or "pooler" not in name.split(".")]
+    if missing:  # transformers would draw them at random
+        raise ValueError(f"it lacks weights, such as {min(missing)}")
+    return opened
 
 
 def add_adapter(model: OpenModel, settings: AdapterSettings, seed: int) -> OpenModel:
-    """Put fresh low-rank adapters into the model; only they learn. At the start they change nothing."""
+    """Put fresh low-rank adapters into the model; only they learn. At the start what the model says stays as it is."""
     targets: str | list[str] = settings.targets
     if settings.targets != "all-linear":
         targets = [name.strip() for name in settings.targets.split(",")]
@@ -103,7 +188,7 @@ def add_adapter(model: OpenModel, settings: AdapterSettings, seed: int) -> OpenM
         use_rslora=settings.kind == "rslora",
         use_dora=settings.kind == "dora",
         target_modules=targets,
-        task_type="CAUSAL_LM",
+        task_type="CAUSAL_LM" if model.network.can_generate() else "FEATURE_EXTRACTION",
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -112,8 +197,10 @@ def add_adapter(model: OpenModel, settings: AdapterSettings, seed: int) -> OpenM
                 adapted = get_peft_model(model.network, lora)
         except ValueError as problem:
             raise RequestError(str(problem), where="adapter.targets", attempt="adapter.targets=all-linear") from None
+    if settings.kind == "pissa":
+        begin_with_principal_part(adapted.get_base_model())
     join_products(adapted)
-    return OpenModel(adapted.get_base_model(), model.tokenizer, adapted)
+    return OpenModel(adapted.get_base_model(), model.tokenizer, adapted, model.head)
 
 
 def read_adapter(model: OpenModel, folder: Path, *, is_trainable: bool = False) -> OpenModel:
@@ -136,7 +223,7 @@ def read_adapter(model: OpenModel, folder: Path, *, is_trainable: bool = False) 
     for name, weight in adapted.named_parameters():
         if "lora_" in name and not torch.isfinite(weight).all():
             raise DamagedFile(f"{name} holds values that are no numbers", where=str(folder))
-    return OpenModel(adapted.get_base_model(), model.tokenizer, adapted)
+    return OpenModel(adapted.get_base_model(), model.tokenizer, adapted, model.head)
 
 
 def merge_adapter(model: OpenModel) -> OpenModel:
@@ -145,7 +232,7 @@ def merge_adapter(model: OpenModel) -> OpenModel:
         return model
     merged = model.adapted.merge_and_unload(safe_merge=True)
     merged.requires_grad_(True)  # the adapter had frozen them, and the merged model may be tuned on
-    return OpenModel(merged, model.tokenizer)
+    return OpenModel(merged, model.tokenizer, None, model.head)
 
 
 def save_adapter(model: OpenModel, folder: Path, base_name: str) -> None:
@@ -154,6 +241,8 @@ def save_adapter(model: OpenModel, folder: Path, base_name: str) -> None:
         raise IncompatibleModel("the model carries no adapter", where=str(folder))
     model.adapted.save_pretrained(folder, safe_serialization=True)
     (folder / "README.md").unlink(missing_ok=True)
+    if begins_with_principal_part(model.network):
+        store_for_untouched_base(model.network, folder)
     path = folder / "adapter_config.json"
     config = json.loads(path.read_text(encoding="utf-8"))
     config["base_model_name_or_path"] = base_name
@@ -191,14 +280,13 @@ def _open_config(folder: Path, dropout: float) -> PretrainedConfig:
             where=str(folder),
             expected=str(problem).splitlines()[0],
         ) from None
-    if dropout > 0:
-        names = [name for name in _DROPOUT_NAMES if hasattr(config, name)]
-        if not names:
-            raise RequestError(
-                f"{model_type} has no dropout to set",
-                where="training.dropout",
-                attempt="adapter.dropout, with adapter.kind=lora",
-            )
-        for name in names:
-            setattr(config, name, dropout)
+    names = [name for name in _DROPOUT_NAMES if isinstance(getattr(config, name, None), float)]
+    if dropout > 0 and not names:
+        raise RequestError(
+            f"{model_type} has no dropout to set",
+            where="training.dropout",
+            attempt="adapter.dropout, with adapter.kind=lora",
+        )
+    for name in names:  # also where it is 0: many encoders bring a tenth of their own
+        setattr(config, name, dropout)
     return config

@@ -43,7 +43,9 @@ class ModelTokenizer:
         added = {token.content for token in tokenizer.added_tokens_decoder.values() if token.special}
         named = {str(text) for text in tokenizer.all_special_tokens}
         self.control_texts = tuple(sorted(added | named, key=lambda text: (-len(text), text)))
-        self.pad_id: int = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else min(self.stop_ids)
+        self.pad_id: int = (
+            tokenizer.pad_token_id if tokenizer.pad_token_id is not None else min(self.stop_ids, default=0)
+        )
         self.end_id: int | None = tokenizer.eos_token_id
 
     @property
@@ -102,6 +104,65 @@ class ModelTokenizer:
         """Ids of a person's text: what looks like a control token is spelt out."""
         return list(self.inner(text, add_special_tokens=False, split_special_tokens=True, verbose=False)["input_ids"])
 
+    def encode_with_offsets(self, text: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Ids of a person's text, [N], and the characters that each stands for, [N, 2]: start, and after the end."""
+        if not self.inner.is_fast:
+            raise RequestError(
+                "the tokenizer does not say which characters its tokens stand for",
+                where="base",
+                expected="a model with a tokenizer.json",
+            )
+        encoded = self.inner(
+            text, add_special_tokens=False, split_special_tokens=True, return_offsets_mapping=True, verbose=False
+        )
+        offsets_N2 = np.asarray(encoded["offset_mapping"], np.int64).reshape(-1, 2)
+        return np.asarray(encoded["input_ids"], np.int64), offsets_N2
+
+    @cached_property
+    def surroundings(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Ids that the tokenizer puts before and behind a text that is read as a whole."""
+        text = self.encode_plain("a")
+        whole = list(self.inner("a", verbose=False)["input_ids"])
+        first = next(place for place in range(len(whole)) if whole[place : place + len(text)] == text)
+        before, behind = whole[:first], whole[first + len(text) :]
+        return np.asarray(before, np.int64), np.asarray(behind, np.int64)
+
+    def encode_whole(self, text: str, most: int = 0) -> tuple[list[int], int]:
+        """Ids of a text as the model reads a whole one, and how many did not fit.
+
+        The tokens that the tokenizer puts around texts stay when `most` cuts (0: never). A text without tokens is read
+        as one token that ends texts, so that there is something to read.
+        """
+        encoded, num_cut = self._encode_whole({"text": text}, most)
+        return encoded["input_ids"] or [self.pad_id if self.end_id is None else self.end_id], num_cut
+
+    def encode_compared(self, text: str, other: str, most: int = 0) -> tuple[list[int], list[int], int]:
+        """Ids of two texts as the model reads them together, which of the two each belongs to, how many did not fit.
+
+        Of two texts that are too long the longer one is cut. Where the tokenizer puts nothing between them, a line ends
+        there.
+        """
+        between = "" if self._parts_texts else "\n"
+        encoded, num_cut = self._encode_whole({"text": text + between, "text_pair": other}, most)
+        ids = encoded["input_ids"]
+        knows_kinds = "token_type_ids" in self.inner.model_input_names
+        return ids, encoded["token_type_ids"] if knows_kinds else [0] * len(ids), num_cut
+
+    @cached_property
+    def _parts_texts(self) -> bool:
+        """Whether the tokenizer puts more around two texts than around one."""
+        two, one = (self.inner.num_special_tokens_to_add(pair=pair) for pair in (True, False))
+        return int(two) > int(one)
+
+    def _encode_whole(self, texts: dict[str, str], most: int) -> tuple[dict[str, list[int]], int]:
+        options = {"split_special_tokens": True, "return_token_type_ids": True, "verbose": False}
+        encoded = self.inner(**texts, **options)
+        length = len(encoded["input_ids"])
+        if most and length > most:
+            encoded = self.inner(**texts, **options, truncation="longest_first", max_length=most)
+        found = {name: list(encoded[name]) for name in ("input_ids", "token_type_ids")}
+        return found, max(0, length - len(found["input_ids"]))
+
     def decode(self, ids: Sequence[int], with_control: bool = False) -> str:
         """Text of ids, control tokens left out unless asked for."""
         return str(
@@ -134,10 +195,4 @@ def _stop_ids(folder: Path, tokenizer: PreTrainedTokenizerBase) -> list[int]:
     if path.exists():
         named = json.loads(path.read_text(encoding="utf-8")).get("eos_token_id") or []
         stops += [int(token) for token in ([named] if isinstance(named, int) else named)]
-    if not stops:
-        raise RequestError(
-            "the model names no token to stop at",
-            where=str(folder),
-            expected="eos_token in tokenizer_config.json, or eos_token_id in generation_config.json",
-        )
     return stops

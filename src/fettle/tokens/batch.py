@@ -18,11 +18,15 @@ from fettle.tokens.example import Example, Ints
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Node:
-    """A run of ids. `parent` is the index of an earlier node, or -1; `start` is the position of its first token."""
+    """A run of ids. `parent` is the index of an earlier node, or -1; `start` is the position of its first token.
+
+    `kinds`: which of two texts each token belongs to. Only roots have them: models that know kinds share nothing.
+    """
 
     ids: Ints
     parent: int
     start: int
+    kinds: Ints | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,11 +45,11 @@ class BatchReads:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Batch:
-    """What one call of the model computes. `sources` names the rows that the reads' `row` counts."""
+    """What one call of the model computes. `examples` are the rows that the reads' `row` counts."""
 
     nodes: tuple[Node, ...]
     reads: BatchReads
-    sources: tuple[str, ...] = field(default=())
+    examples: tuple[Example, ...] = field(default=())
 
     @property
     def num_tokens(self) -> int:
@@ -56,8 +60,8 @@ class Batch:
 def batch_examples(examples: Sequence[Example]) -> Batch:
     """One root a row; nothing is shared."""
     index = np.repeat(np.arange(len(examples)), [len(example.reads) for example in examples])
-    nodes = tuple(Node(example.ids, -1, 0) for example in examples)
-    return Batch(nodes, reads_of(examples, index, join([example.reads.at for example in examples])), sources(examples))
+    nodes = tuple(Node(example.ids, -1, 0, example.kinds) for example in examples)
+    return Batch(nodes, reads_of(examples, index, join([example.reads.at for example in examples])), tuple(examples))
 
 
 def reads_of(examples: Sequence[Example], node: Ints, offset: Ints) -> BatchReads:
@@ -69,11 +73,6 @@ def reads_of(examples: Sequence[Example], node: Ints, offset: Ints) -> BatchRead
         weight=np.concatenate([np.empty(0, np.float32), *(example.reads.weight for example in examples)]),
         row=np.repeat(np.arange(len(examples)), [len(example.reads) for example in examples]),
     )
-
-
-def sources(examples: Sequence[Example]) -> tuple[str, ...]:
-    """Where each row comes from."""
-    return tuple(example.source for example in examples)
 
 
 def join(parts: Sequence[Ints]) -> Ints:

@@ -1,4 +1,4 @@
-"""What the tokens room asks of a task: how a record becomes examples, and what the model is asked."""
+"""What the tokens room asks of a task: how a record becomes examples, and what it should be answered with."""
 
 from __future__ import annotations
 
@@ -9,14 +9,10 @@ from fettle.tokens.example import Example
 
 
 class Encoder(Protocol):
-    """Records to examples. An encoder belongs to one tokenizer, one set of prompt settings and one set of labels."""
+    """Records to examples. An encoder belongs to one tokenizer, one set of settings and one set of labels."""
 
     def examples(self, record: Record, source: str) -> list[Example]:
-        """What is learned from a record, uncut."""
-        ...
-
-    def prompt(self, record: Record) -> list[int]:
-        """The ids that the model is given when it should answer; empty where the task asks nothing."""
+        """What is learned from a record; a record with something over the length that cannot be cut later is cut."""
         ...
 
     def expected(self, record: Record) -> str:

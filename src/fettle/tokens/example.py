@@ -2,6 +2,9 @@
 
 Token ids, and reads. A read says where the model is read, what is expected there and with what weight. Expectations
 are never aligned to the tokens: where rows share a beginning, its last token is read once for each of them.
+
+A row that is read as a whole has a target instead: its reads are the tokens that are pooled, and their weights the
+share of each.
 """
 
 from __future__ import annotations
@@ -37,14 +40,29 @@ class TokenReads:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Target:
+    """What is expected of a row as a whole: one number or several, [K], and the weight of the row."""
+
+    values: Floats
+    weight: float = 1.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Example:
-    """One sequence and its reads. `source` is `file:line`, so that any fault can name the row."""
+    """One sequence and its reads. `source` is `file:line`, so that any fault can name the row.
+
+    `remark` says, in the words of a warning, what of the row could not be encoded as it is; nothing otherwise.
+    `kinds` says of each token which of two texts it belongs to, 0 or 1; None where there is one text.
+    """
 
     ids: Ints
     reads: TokenReads
     source: str = ""
     is_stop_learned: bool = field(default=True)
     num_cut_tokens: int = 0
+    target: Target | None = None
+    remark: str = ""
+    kinds: Ints | None = None
 
     @property
     def num_tokens(self) -> int:
@@ -53,7 +71,9 @@ class Example:
 
     @property
     def num_learned(self) -> int:
-        """Reads that pull on the weights."""
+        """Expectations that pull on the weights."""
+        if self.target is not None:
+            return int(self.target.weight > 0)
         return int((self.reads.weight > 0).sum())
 
     def num_bytes(self, bytes_of_tokens: Ints) -> int:
@@ -62,5 +82,7 @@ class Example:
 
     @property
     def learned_weight(self) -> float:
-        """The weights of all reads together; a loss is a sum divided by this."""
+        """The weights of all expectations together; a loss is a sum divided by this."""
+        if self.target is not None:
+            return self.target.weight
         return float(self.reads.weight.sum(dtype=np.float64))

@@ -14,7 +14,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from fettle.tokens.batch import Batch, Node, batch_examples, join, reads_of, sources
+from fettle.tokens.batch import Batch, Node, batch_examples, join, reads_of
 from fettle.tokens.example import Example, Ints
 from fettle.tokens.layout import Layout
 
@@ -42,7 +42,7 @@ def share_beginnings(examples: Sequence[Example]) -> Batch:
     at = [example.reads.at for example in examples]
     node = join([join(parts)[place] for parts, place in zip(node_of, at, strict=True)])
     start = join([join(parts)[place] for parts, place in zip(start_of, at, strict=True)])
-    return Batch(nodes, reads_of(examples, node, join(at) - start), sources(examples))
+    return Batch(nodes, reads_of(examples, node, join(at) - start), tuple(examples))
 
 
 def split_by_tokens(examples: Sequence[Example], max_tokens: int, layout: Layout) -> list[list[int]]:

@@ -10,6 +10,8 @@ def fit_example(example: Example, max_length: int, too_long: TooLong) -> list[Ex
     """An example in rows of at most `max_length` tokens: split, or else cut; empty when nothing learned is left."""
     if example.num_tokens <= max_length:
         return [example]
+    if example.target is not None:  # a share of each token, and a last token of its own: its encoder alone may cut it
+        raise ValueError(f"{example.source}: a row that is read as a whole is cut where it is encoded")
     if too_long == "split":
         return split_example(example, max_length)
     cut = cut_example(example, max_length)

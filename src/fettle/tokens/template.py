@@ -74,6 +74,12 @@ def encode_prompt(tokenizer: Tokenizer, turns: Sequence[Turn]) -> list[int]:
 
 def learned_turns(tokenizer: Tokenizer, turns: Sequence[Turn]) -> list[LearnedTurn]:
     """Every turn of the assistant that has a weight, with the prompt that a server would have rendered for it."""
+    if not tokenizer.stop_ids:
+        raise RequestError(
+            "the model names no token to stop at",
+            expected="eos_token in tokenizer_config.json, or eos_token_id in generation_config.json",
+            attempt="a base that writes",
+        )
     found = []
     for index, turn in enumerate(turns):
         if turn.role != "assistant" or turn.weight <= 0:

@@ -25,7 +25,7 @@ from fettle.errors import DamagedFile, FullDisk, UnknownName
 from fettle.storage.publish import write_file
 from fettle.storage.sealed import Shelf, latest_readable
 
-_WEIGHTS, _OPTIMIZER = "weights.safetensors", "optimizer.safetensors"
+_WEIGHTS, _OPTIMIZER, _AVERAGE = "weights.safetensors", "optimizer.safetensors", "average.safetensors"
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _TYPE_NAMES = {
     torch.float64: "F64",
@@ -57,11 +57,12 @@ class Progress:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What was read back: weights and optimizer state by name, and the progress."""
+    """What was read back: weights and optimizer state by name, the progress, and the average of the weights, if any."""
 
     weights: dict[str, Tensor]
     optimizer: dict[str, Tensor]
     progress: Progress
+    average: dict[str, Tensor] = field(default_factory=dict)
 
 
 class CheckpointStore:
@@ -74,15 +75,16 @@ class CheckpointStore:
     def save(self, checkpoint: Checkpoint) -> Path:
         """Publish a checkpoint whole, and prove it; one of the same step that is there already is replaced."""
         step = checkpoint.progress.step
-        writers = {_WEIGHTS: _writer(checkpoint.weights), _OPTIMIZER: _writer(checkpoint.optimizer)}
+        parts = {_WEIGHTS: checkpoint.weights, _OPTIMIZER: checkpoint.optimizer}
+        if checkpoint.average:
+            parts[_AVERAGE] = checkpoint.average
+        writers = {name: _writer(tensors) for name, tensors in parts.items()}
         try:
             return self._shelf.write(step, writers, {"progress": asdict(checkpoint.progress)})
         except OSError as problem:
             if problem.errno not in _FULL:
                 raise
-            wanted = sum(
-                tensor.nbytes for part in (checkpoint.weights, checkpoint.optimizer) for tensor in part.values()
-            )
+            wanted = sum(tensor.nbytes for tensors in parts.values() for tensor in tensors.values())
             raise FullDisk(
                 f"the disk is full; the checkpoint of step {step} was not saved, those before it stand",
                 where=str(self.path(step)),
@@ -106,7 +108,9 @@ class CheckpointStore:
         sealed = self._shelf.read(step)
         try:
             progress = Progress(**sealed.facts["progress"])
-            return Checkpoint(load_file(sealed.path / _WEIGHTS), load_file(sealed.path / _OPTIMIZER), progress)
+            weights, optimizer = load_file(sealed.path / _WEIGHTS), load_file(sealed.path / _OPTIMIZER)
+            average = load_file(sealed.path / _AVERAGE) if (sealed.path / _AVERAGE).exists() else {}
+            return Checkpoint(weights, optimizer, progress, average)
         except (KeyError, TypeError, OSError, SafetensorError) as problem:
             raise DamagedFile(f"the checkpoint cannot be read: {problem}", where=str(sealed.path)) from None
 

@@ -27,6 +27,9 @@ class TrainingSettings(Settings):
     learning_rate: PositiveFloat = 1e-3
     """Size of the steps at their largest."""
 
+    layer_decay: float = Field(default=1.0, gt=0, le=1)
+    """Share of the learning rate that each layer gets of the one above it: the head all of it, embeddings the least."""
+
     optimizer: Literal["adamw", "muon"] = "adamw"
     """How weights are moved. muon: Muon for the matrices inside the trunk, AdamW for the rest."""
 
@@ -60,6 +63,17 @@ class TrainingSettings(Settings):
     clip_norm: NonNegativeFloat = 1.0
     """Longest gradient; longer ones are shortened to it. 0: never."""
 
+    average: float = Field(default=0.0, ge=0, lt=1)
+    """Memory of a running average of the weights, which looks and the bundle then take; early on it is shorter,
+    (1 + steps) / (10 + steps), so that the start is forgotten. Four bytes for each weight that learns. 0: none."""
+
+    embedding_noise: NonNegativeFloat = 0.0
+    """Noise on what is read in training (NEFTune): uniform, at most this / sqrt(tokens of the row x width). 0: none."""
+
+    order: str = Field(default="random", pattern=r"^(random|length|loss|field:.+)$")
+    """Order of the rows in the first epoch: random; length, short ones first; loss, those first that the base finds
+    easiest; field:NAME, by a column of the rows, numbers before text would be. Later epochs are random."""
+
     dropout: float = Field(default=0.0, ge=0, lt=1)
     """Dropout inside the base, where its architecture has any. An adapter's own is adapter.dropout."""
 
@@ -90,3 +104,21 @@ class TrainingSettings(Settings):
 
     keep_checkpoints: NonNegativeInt = 2
     """Latest checkpoints that stay on disk beside the best one. 0: all."""
+
+
+class EmbedSettings(Settings):
+    """How vectors of texts are learned (task embed): what pulls them together, and what apart."""
+
+    temperature: PositiveFloat = 0.05
+    """What cosines are divided by in the loss. The smaller, the more the nearest wrong answers count."""
+
+    is_symmetric: bool = False
+    """Whether a match is to find its text as well, as half of the loss."""
+
+    repeats_count: bool = False
+    """Whether a text that belongs to the same text elsewhere, or stands in a step several times, counts as wrong each
+    time all the same."""
+
+    scores: Literal["order", "cosine"] = "order"
+    """What is learned from scores. order: the nearer of two pairs has the larger cosine (CoSENT). cosine: the cosine is
+    the score itself, from -1 to 1."""

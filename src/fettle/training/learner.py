@@ -6,7 +6,8 @@ originals, the masters, gather the gradients and take the steps. In float32 both
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
@@ -24,6 +25,8 @@ class Learner:
         self._exact_dtype = next(iter(self._computed.values())).dtype
         self.is_rounded = torch.finfo(dtype).bits < torch.finfo(torch.float32).bits
         self.weights: dict[str, torch.nn.Parameter] = self._computed
+        self.average: dict[str, Tensor] = {}
+        self._exact = _what_rounding_loses(model, dtype) if self.is_rounded and model.adapted is None else {}
         self._hooks: list[torch.utils.hooks.RemovableHandle] = []
         if self.is_rounded:
             self.weights = {
@@ -41,6 +44,41 @@ class Learner:
         if self.is_rounded:
             with torch.no_grad():
                 torch._foreach_copy_(list(self._computed.values()), list(self.weights.values()))
+
+    def average_in(self, decay: float, steps: int) -> None:
+        """After a step, the `steps`-th: let the average follow the masters. Early on it remembers less than `decay`."""
+        if not self.average:
+            return
+        memory = min(decay, (1 + steps) / (10 + steps))
+        with torch.no_grad():
+            torch._foreach_lerp_(list(self.average.values()), list(self.weights.values()), 1 - memory)
+
+    def begin_average(self, stored: dict[str, Tensor]) -> None:
+        """Keep an average of the masters from now on: the one of a checkpoint, or, where that has none, a new one."""
+        begun = stored or self.weights
+        self.average = {name: begun[name].detach().to(weight).clone() for name, weight in self.weights.items()}
+
+    @contextmanager
+    def averaged(self) -> Iterator[None]:
+        """Inside, the model computes with the average, where one is kept."""
+        self._exchange()
+        try:
+            yield
+        finally:
+            self._exchange()
+
+    def keep_average(self) -> None:
+        """Make the average, where one is kept, the weights that the model is left with."""
+        self._exchange()
+        self.average = {}
+
+    def _exchange(self) -> None:
+        """Masters and average change places; no number is copied."""
+        for name, mean in self.average.items():
+            weight = self.weights[name]
+            weight.data, self.average[name] = mean, weight.data
+        if self.average:
+            self.publish()
 
     def forget_gradients(self) -> None:
         """Drop what a step that was not finished has gathered."""
@@ -60,7 +98,10 @@ class Learner:
         self.publish()
 
     def finish(self) -> None:
-        """Leave the model with the masters themselves; weights that did not learn stay rounded."""
+        """Leave the model with the masters themselves.
+
+        Under adapters the weights of the base stay rounded: they are not what is kept of the model.
+        """
         for hook in self._hooks:
             hook.remove()
         if self.is_rounded:
@@ -68,6 +109,14 @@ class Learner:
             with torch.no_grad():
                 for name, weight in self._computed.items():
                     weight.copy_(self.weights[name])
+                for name, exact in self._exact.items():
+                    self._model.network.get_parameter(name).copy_(exact)
+
+
+def _what_rounding_loses(model: OpenModel, dtype: torch.dtype) -> dict[str, Tensor]:
+    """Weights that do not learn and that `dtype` does not hold as they are. Most bases are published rounded."""
+    still = ((name, weight.detach()) for name, weight in model.network.named_parameters() if not weight.requires_grad)
+    return {name: weight.cpu() for name, weight in still if not torch.equal(weight.to(dtype).to(weight.dtype), weight)}
 
 
 def _cast(model: OpenModel, dtype: torch.dtype) -> None:

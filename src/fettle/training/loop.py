@@ -1,7 +1,7 @@
 """The loop. It knows when: steps, looks at held-out rows, checkpoints, stopping. What is learned is the objective's.
 
-Noise (dropout) is drawn from a generator seeded by seed and step, the rows of a step and its learning rate are pure
-functions of the step. So a run that was killed and resumed ends with the same weights, to the bit, as one that was
+Noise (dropout) is drawn from a generator seeded by seed, step and call, the rows of a step and its learning rate are
+pure functions of the step. So a run that was killed and resumed ends with the same weights, to the bit, as one that was
 not, on the same machine, build and threads.
 """
 
@@ -21,14 +21,16 @@ from fettle.errors import MemoryExhausted, NonFiniteLoss
 from fettle.models.layers import compile_layers, uncompiled
 from fettle.models.load import OpenModel
 from fettle.models.machine import is_out_of_memory
-from fettle.tokens.example import Example, Ints, TokenReads
+from fettle.models.ways.chosen import learning_shares
+from fettle.models.ways.noise import noisy_embeddings
+from fettle.tokens.example import Example, Ints
 from fettle.tokens.forest import make_batch, split_by_tokens
 from fettle.tokens.layout import Layout
 from fettle.training.checkpoint import Checkpoint, CheckpointStore, Progress
 from fettle.training.config import TrainingSettings
 from fettle.training.hooks import HeldOutReport, Probe, StepReport, Watcher
 from fettle.training.learner import Learner
-from fettle.training.objective import Objective
+from fettle.training.objective import Call, Objective, StepObjective, sums_of_calls
 from fettle.training.optimizer import Optimizers
 from fettle.training.schedule import learning_rate_at
 from fettle.training.stream import Stream
@@ -85,18 +87,22 @@ def train(job: TrainingJob, start: Checkpoint | None = None) -> Outcome:
     """Run to the end, to an early stop, or until asked to stop; the model is left with the weights to keep."""
     learner = Learner(job.model, job.dtype)
     try:
-        return _train(job, learner, start)
+        with noisy_embeddings(job.model.network, job.settings.embedding_noise):
+            return _train(job, learner, start)
     finally:
         learner.finish()
 
 
 def _train(job: TrainingJob, learner: Learner, start: Checkpoint | None) -> Outcome:
-    optimizer = Optimizers(learner.weights, job.settings)
+    shares = learning_shares(job.model.network, job.settings.layer_decay)
+    optimizer = Optimizers(learner.weights, job.settings, shares)
     progress = Progress()
     if start is not None:
         learner.restore(start.weights)
         optimizer.restore(start.optimizer)
         progress = start.progress
+    if job.settings.average:
+        learner.begin_average(start.average if start is not None else {})
     if job.is_compiled:
         _compile(job, learner)
     elapsed_before, began = progress.seconds, time.monotonic()
@@ -109,11 +115,16 @@ def _train(job: TrainingJob, learner: Learner, start: Checkpoint | None) -> Outc
         _take_step(job, optimizer, learner, progress, elapsed_before, began)
         is_last = progress.step == job.num_steps
         if progress.step % job.look_every_steps == 0 or is_last:
-            _look(job, progress)
+            with learner.averaged():
+                _look(job, progress)
             _save(job, learner, optimizer, progress)
             saved_step = progress.step
     if job.settings.keep == "best" and progress.best_step not in (-1, progress.step):
-        learner.restore(job.store.load(progress.best_step).weights)
+        best = job.store.load(progress.best_step)
+        learner.restore(best.weights)
+        if learner.average:
+            learner.begin_average(best.average)
+    learner.keep_average()
     return Outcome("stopped_early" if progress.is_stopped_early else "done", progress)
 
 
@@ -127,9 +138,10 @@ def _compile(job: TrainingJob, learner: Learner) -> None:
     job.model.network.train()
     for lengths in _COMPILED_FOR[job.layout]:
         ids = [np.zeros(min(length, job.model.context_length), np.int64) for length in lengths]
-        rows = [Example(each, TokenReads.of([len(each) - 1], [0], [1.0])) for each in ids]
-        sums = job.objective.sums(job.model, make_batch(rows, job.layout))
-        torch.stack(list(sums.values())).sum().backward()  # type: ignore[no-untyped-call]
+        rows = [job.objective.blank(each) for each in ids]
+        call = Call(make_batch(rows, job.layout), range(len(rows)))
+        for sums in sums_of_calls(job.objective, job.model, [call], torch.manual_seed):
+            torch.stack(list(sums.values())).sum().backward()  # type: ignore[no-untyped-call]
     learner.forget_gradients()
 
 
@@ -156,6 +168,7 @@ def _take_step(
         )
     optimizer.step(rate)
     learner.publish()
+    learner.average_in(job.settings.average, step + 1)
     learned = sum(example.num_learned for example in examples)
     progress.step += 1
     progress.learned_tokens += learned
@@ -176,11 +189,10 @@ def _bits_per_byte(job: TrainingJob, examples: Sequence[Example], loss: float) -
 def _accumulate_within_memory(job: TrainingJob, learner: Learner, examples: Sequence[Example], step: int) -> float:
     """Accumulate a step; where memory runs out, begin it again with calls of half as many tokens."""
     while True:
-        torch.manual_seed(_noise_seed(job.seed, step))
         earlier = [when for when in job.call_limits if when <= step]
         limit = job.call_limits[max(earlier)] if earlier else job.settings.max_tokens_per_call
         try:
-            return _accumulate(job, examples, limit)
+            return _accumulate(job, examples, limit, step)
         except (MemoryError, RuntimeError) as problem:
             if not is_out_of_memory(problem):
                 raise
@@ -197,16 +209,15 @@ def _accumulate_within_memory(job: TrainingJob, learner: Learner, examples: Sequ
             watcher.on_less_memory(step, job.call_limits[step])
 
 
-def _accumulate(job: TrainingJob, examples: Sequence[Example], max_tokens: int) -> float:
+def _accumulate(job: TrainingJob, examples: Sequence[Example], max_tokens: int, step: int) -> float:
     """Add up the gradient of a step over its calls; returns the step's loss. Each part is divided by its own weight."""
     job.model.network.train()
     totals = job.objective.weigh(examples)
+    groups = split_by_tokens(examples, max_tokens, job.layout)
+    calls = [Call(make_batch([examples[index] for index in group], job.layout), group) for group in groups]
+    calls = [call for call in calls if len(call.batch.reads)]
     loss = 0.0
-    for group in split_by_tokens(examples, max_tokens, job.layout):
-        batch = make_batch([examples[index] for index in group], job.layout)
-        if not len(batch.reads):
-            continue
-        sums = job.objective.sums(job.model, batch)
+    for sums in sums_of_calls(job.objective, job.model, calls, lambda call: _seed_noise(job.seed, step, call)):
         weighed = [value / totals[name] for name, value in sums.items() if totals[name]]
         if not weighed:
             continue  # nothing in the step is learned
@@ -220,21 +231,21 @@ def _accumulate(job: TrainingJob, examples: Sequence[Example], max_tokens: int) 
 
 def _refuse_loss(job: TrainingJob, examples: Sequence[Example]) -> None:
     """Find which rows of a step give a loss that is no number, and stop before the weights change."""
-    with torch.no_grad():
-        bad = [
-            example.source
-            for example in examples
-            if len(example.reads)
-            and not all(
-                torch.isfinite(v) for v in job.objective.sums(job.model, make_batch([example], job.layout)).values()
-            )
-        ]
+    bad = []
+    if not isinstance(job.objective, StepObjective):  # there no row has a loss of its own
+        with torch.no_grad():
+            bad = [example.source for example in examples if len(example.reads) and not _is_finite(job, example)]
     raise NonFiniteLoss(
         "the loss is not finite; the weights were not changed",
         where=_name_rows(bad or [example.source for example in examples]),
         expected="a finite loss",
         attempt="look at these rows; then training.learning_rate smaller, or training.dtype=float32",
     )
+
+
+def _is_finite(job: TrainingJob, example: Example) -> bool:
+    sums = job.objective.sums(job.model, make_batch([example], job.layout))
+    return all(bool(torch.isfinite(value)) for value in sums.values())
 
 
 def _look(job: TrainingJob, progress: Progress) -> None:
@@ -258,14 +269,14 @@ def _look(job: TrainingJob, progress: Progress) -> None:
 
 def _save(job: TrainingJob, learner: Learner, optimizer: Optimizers, progress: Progress) -> None:
     tensors: dict[str, Tensor] = dict(learner.weights)
-    job.store.save(Checkpoint(tensors, optimizer.tensors(), progress))
+    job.store.save(Checkpoint(tensors, optimizer.tensors(), progress, learner.average))
     job.store.prune(job.settings.keep_checkpoints, progress.best_step)
     for watcher in job.watchers:
         watcher.on_checkpoint(progress.step, progress.best_step == progress.step)
 
 
-def _noise_seed(seed: int, step: int) -> int:
-    return (seed * 1_000_003 + step) % (2**63)
+def _seed_noise(seed: int, step: int, call: int) -> None:
+    torch.manual_seed((seed * 1_000_003 + step + (call << 40)) % (2**63))
 
 
 def _name_rows(sources: Sequence[str]) -> str:

@@ -20,9 +20,15 @@ _EMBEDDINGS = ("embed", "wte", "wpe", "lm_head", "lora_embedding")
 
 
 class Optimizers:
-    """One or two optimizers that act as one. The order of the weights decides nothing."""
+    """One or two optimizers that act as one. The order of the weights decides nothing.
 
-    def __init__(self, weights: Mapping[str, Parameter], settings: TrainingSettings) -> None:
+    `shares` names weights that get only a share of the learning rate; all others get the whole.
+    """
+
+    def __init__(
+        self, weights: Mapping[str, Parameter], settings: TrainingSettings, shares: Mapping[str, float] | None = None
+    ) -> None:
+        self._shares = shares or {}
         self._parts: list[tuple[torch.optim.Optimizer, list[str]]] = []
         by_muon = {name for name, weight in weights.items() if settings.optimizer == "muon" and _is_inner(name, weight)}
         rest = {name: weight for name, weight in weights.items() if name not in by_muon}
@@ -34,9 +40,9 @@ class Optimizers:
 
     def step(self, learning_rate: float) -> None:
         """Move every weight by its gradient, and forget the gradients."""
-        for optimizer, _ in self._parts:
-            for group in optimizer.param_groups:
-                group["lr"] = learning_rate
+        for optimizer, names in self._parts:
+            for name, group in zip(names, optimizer.param_groups, strict=True):
+                group["lr"] = learning_rate * self._shares.get(name, 1.0)
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
 

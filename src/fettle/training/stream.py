@@ -32,12 +32,15 @@ class ShuffledRows:
     """Every row once an epoch, in an order that the seed decides; the last step of an epoch may be shorter.
 
     A row may have several examples (turns whose prompts do not continue each other); they stay in one step.
+    `first` is the order of the first epoch, where that is not the seed's.
     """
 
-    def __init__(self, rows: Sequence[Sequence[Example]], rows_per_step: int, seed: int) -> None:
+    def __init__(
+        self, rows: Sequence[Sequence[Example]], rows_per_step: int, seed: int, first: Ints | None = None
+    ) -> None:
         self._rows = rows
         self._rows_per_step = rows_per_step
-        self._seed = seed
+        self._order = _Order(len(rows), seed, first)
 
     @property
     def steps_per_epoch(self) -> int:
@@ -45,7 +48,7 @@ class ShuffledRows:
 
     def rows(self, step: int) -> list[Example]:
         epoch, place = divmod(step, self.steps_per_epoch)
-        order = _order_of(epoch, len(self._rows), self._seed)
+        order = self._order.of(epoch)
         chosen = order[place * self._rows_per_step : (place + 1) * self._rows_per_step]
         return [example for index in chosen for example in self._rows[index]]
 
@@ -58,10 +61,12 @@ class RowsByTokens:
     Where the longest row has more tokens than a step, steps are made as long as that row, so that none is empty.
     """
 
-    def __init__(self, rows: Sequence[Sequence[Example]], tokens_per_step: int, seed: int) -> None:
+    def __init__(
+        self, rows: Sequence[Sequence[Example]], tokens_per_step: int, seed: int, first: Ints | None = None
+    ) -> None:
         self._rows = rows
         self._lengths: Ints = np.asarray([sum(example.num_tokens for example in row) for row in rows], np.int64)
-        self._seed = seed
+        self._order = _Order(len(rows), seed, first)
         self._num_tokens = int(self._lengths.sum())
         most = self._num_tokens // max(1, int(self._lengths.max(initial=0)))
         self._num_steps = max(1, min(most, round(self._num_tokens / tokens_per_step)))
@@ -72,12 +77,30 @@ class RowsByTokens:
 
     def rows(self, step: int) -> list[Example]:
         epoch, place = divmod(step, self._num_steps)
-        order = _order_of(epoch, len(self._rows), self._seed)
+        order = self._order.of(epoch)
         lengths = self._lengths[order]
         begins = np.cumsum(lengths) - lengths
         chosen = order[begins * self._num_steps // max(1, self._num_tokens) == place]
         return [example for index in chosen for example in self._rows[index]]
 
 
-def _order_of(epoch: int, num_rows: int, seed: int) -> Ints:
-    return np.random.default_rng([seed, epoch]).permutation(num_rows)
+def order_by(keys: Sequence[float], seed: int) -> Ints:
+    """Places of rows by their keys, small ones first, rows without a key (NaN) last; the seed orders what is alike.
+
+    >>> order_by([0.5, math.nan, 0.25], seed=0).tolist()
+    [2, 0, 1]
+    """
+    drawn = np.random.default_rng([seed, 0]).permutation(len(keys))
+    return drawn[np.argsort(np.asarray(keys, np.float64)[drawn], kind="stable")]
+
+
+class _Order:
+    """The order of the rows in each epoch: drawn from seed and epoch, but for a first one that was given."""
+
+    def __init__(self, num_rows: int, seed: int, first: Ints | None) -> None:
+        self._num_rows, self._seed, self._first = num_rows, seed, first
+
+    def of(self, epoch: int) -> Ints:
+        if epoch == 0 and self._first is not None:
+            return self._first
+        return np.random.default_rng([self._seed, epoch]).permutation(self._num_rows)

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-import torch
-
-from fettle.data.records import Conversation, Message, Record, Row
-from fettle.generation.answer import Answer, Answerer
-from fettle.generation.config import DecodingSettings
+from fettle.data.records import Conversation, Message, Record
+from fettle.generation.answer import Answer
 from fettle.generation.decoding import complete
 from fettle.models.load import OpenModel
 from fettle.models.tokenizer import ModelTokenizer
-from fettle.tasks.task import Task
+from fettle.tasks.task import Method, Task, Terms, no_survey
+from fettle.tasks.words import next_token, room_for_prompt, word_reader
 from fettle.tokens.config import PromptSettings
-from fettle.tokens.encoder import Encoder
 from fettle.tokens.example import Example
 from fettle.tokens.template import Turn, encode_prompt, encode_turns
 
@@ -60,14 +57,17 @@ def _cannot_learn(record: Record) -> str:
 class ChatAnswerer:
     """Written answers."""
 
-    def __init__(self, tokenizer: ModelTokenizer, decoding: DecodingSettings, dtype: torch.dtype) -> None:
-        self._tokenizer = tokenizer
-        self._decoding = decoding
-        self._dtype = dtype
+    def __init__(self, terms: Terms) -> None:
+        self._encoder = ChatEncoder(terms.tokenizer, terms.prompt)
+        self._room = room_for_prompt(terms)
+        self._tokenizer = terms.tokenizer
+        self._decoding = terms.decoding
+        self._dtype = terms.dtype
 
     def answers(
-        self, model: OpenModel, prompts: Sequence[Sequence[int]], progress: Callable[[int], None] | None = None
+        self, model: OpenModel, records: Sequence[Record], progress: Callable[[int], None] | None = None
     ) -> list[Answer]:
+        prompts = [self._encoder.prompt(record)[-self._room :] for record in records]
         written = complete(model, prompts, self._decoding, dtype=self._dtype, progress=progress)
         return [Answer(self._tokenizer.decode(one.ids).strip(), {}, one.is_complete) for one in written]
 
@@ -77,30 +77,32 @@ def _last_learned(turns: Sequence[Turn]) -> int:
     return learned[-1] if learned else len(turns)
 
 
-def _labels(_rows: Sequence[Row]) -> tuple[str, ...]:
-    return ()
-
-
-def _encoder(tokenizer: ModelTokenizer, prompt: PromptSettings, _labels: tuple[str, ...]) -> Encoder:
-    return ChatEncoder(tokenizer, prompt)
-
-
-def _answerer(
-    tokenizer: ModelTokenizer, decoding: DecodingSettings, _labels: tuple[str, ...], dtype: torch.dtype
-) -> Answerer:
-    return ChatAnswerer(tokenizer, decoding, dtype)
-
-
 def _question(text: str) -> Record:
     return Conversation((Message("user", text),))
 
 
-TASK = Task(
-    "chat",
-    ("loss", "perplexity", "chrf", "rouge_l"),
-    _labels,
-    _encoder,
-    _answerer,
-    _question,
-    cannot_learn=_cannot_learn,
+_SAMPLES = tuple(
+    Conversation((Message("user", asked), Message("assistant", said)))
+    for asked, said in (
+        ("hello", "Hello!"),
+        ("where is it?", "On its way."),
+        ("when?", "On Monday."),
+        ("thanks", "You are welcome."),
+        ("a refund", "Done."),
+        ("is it open?", "Until six."),
+        ("who are you?", "The shop."),
+        ("bye", "Goodbye."),
+    )
 )
+WRITTEN = Method(
+    "written",
+    "causal",
+    ("loss", "perplexity", "chrf", "rouge_l"),
+    encoder=lambda terms: ChatEncoder(terms.tokenizer, terms.prompt),
+    objective=next_token,
+    reader=word_reader,
+    answerer=ChatAnswerer,
+    prompt=lambda terms, record: ChatEncoder(terms.tokenizer, terms.prompt).prompt(record),
+    samples=_SAMPLES,
+)
+TASK = Task("chat", (WRITTEN,), no_survey, _question, cannot_learn=_cannot_learn)

@@ -1,107 +1,40 @@
-"""classify: a text gets one label of a closed set.
-
-The model is asked as in a chat and learns to answer with the label. When it is used, every label is scored as a
-candidate answer and the likeliest is taken, so it can never answer with anything else, and its probabilities add up
-to one.
-"""
+"""classify: a text gets one label of a closed set, or every label of it that fits."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-import numpy as np
-import torch
-from scipy.special import softmax
-
-from fettle.data.records import LabelledText, Record, Row
-from fettle.generation.answer import Answer, Answerer
-from fettle.generation.config import DecodingSettings
-from fettle.generation.scoring import score_candidates
-from fettle.models.load import OpenModel
-from fettle.models.tokenizer import ModelTokenizer
-from fettle.tasks.task import Task
-from fettle.tokens.config import PromptSettings
-from fettle.tokens.encoder import Encoder
-from fettle.tokens.example import Example
-from fettle.tokens.template import Turn, encode_prompt, encode_turns, learned_turns
+from fettle.data.records import NONE_OF_THESE, LabelledText, MultiLabelledText, Record, Row, labels_of
+from fettle.errors import RequestError
+from fettle.tasks.classify.candidates import CANDIDATES
+from fettle.tasks.classify.head import HEAD, SEVERAL
+from fettle.tasks.task import AUTO, Survey, Task, survey_labels
 
 
-def _cannot_learn(record: Record) -> str:
-    return "" if isinstance(record, LabelledText) else "it has several labels, which are not trained yet"
+def _survey(rows: Sequence[Row]) -> Survey:
+    """The labels of the rows. That of rows outside all others is one of them where rows to learn from have it."""
+    learned = {label for row in rows if row.part != "validation" for label in labels_of(row.record)}
+    unlearned = {NONE_OF_THESE} - learned
+    return survey_labels(label for row in rows for label in labels_of(row.record) if label not in unlearned)
 
 
-class LabelEncoder:
-    """A text as a user's message (behind the instruction, if there is one), its label as the answer."""
-
-    def __init__(self, tokenizer: ModelTokenizer, prompt: PromptSettings, labels: tuple[str, ...]) -> None:
-        self._tokenizer = tokenizer
-        self._system = prompt.system
-        self._instruction = prompt.instruction
-        if prompt.list_labels:
-            self._instruction = f"{prompt.instruction}\nLabels: {', '.join(labels)}".strip()
-
-    def _asked(self, record: Record) -> list[Turn]:
-        if not isinstance(record, LabelledText):
-            raise TypeError(f"classify takes labelled texts, not {type(record).__name__}")
-        text = f"{self._instruction}\n{record.text}" if self._instruction else record.text
-        system = [Turn("system", self._system)] if self._system else []
-        return [*system, Turn("user", text)]
-
-    def examples(self, record: Record, source: str) -> list[Example]:
-        return encode_turns(self._tokenizer, [*self._asked(record), Turn("assistant", self.expected(record))], source)
-
-    def prompt(self, record: Record) -> list[int]:
-        return encode_prompt(self._tokenizer, self._asked(record))
-
-    def expected(self, record: Record) -> str:
-        return record.label if isinstance(record, LabelledText) else ""
-
-
-class LabelAnswerer:
-    """The likeliest label, with the probabilities of all."""
-
-    def __init__(self, tokenizer: ModelTokenizer, labels: tuple[str, ...], dtype: torch.dtype) -> None:
-        self._labels = labels
-        self._dtype = dtype
-        self._candidates = [
-            learned_turns(tokenizer, [Turn("user", "-"), Turn("assistant", label)])[0].answer for label in labels
-        ]
-
-    def answers(
-        self, model: OpenModel, prompts: Sequence[Sequence[int]], progress: Callable[[int], None] | None = None
-    ) -> list[Answer]:
-        scores = score_candidates(model, prompts, self._candidates, self._dtype, progress)
-        shares = softmax(scores, axis=1)
-        return [
-            Answer(self._labels[int(np.argmax(row))], dict(zip(self._labels, row.tolist(), strict=True)))
-            for row in shares
-        ]
-
-
-def _labels(rows: Sequence[Row]) -> tuple[str, ...]:
-    return tuple(sorted({row.record.label for row in rows if isinstance(row.record, LabelledText)}))
-
-
-def _answerer(
-    tokenizer: ModelTokenizer, _decoding: DecodingSettings, labels: tuple[str, ...], dtype: torch.dtype
-) -> Answerer:
-    return LabelAnswerer(tokenizer, labels, dtype)
-
-
-def _encoder(tokenizer: ModelTokenizer, prompt: PromptSettings, labels: tuple[str, ...]) -> Encoder:
-    return LabelEncoder(tokenizer, prompt, labels)
+def _choose(wanted: str, is_decoder: bool, rows: Sequence[Row]) -> str:
+    has_several = any(isinstance(row.record, MultiLabelledText) for row in rows)
+    if has_several and wanted in (AUTO, HEAD.name):
+        return SEVERAL.name
+    if has_several and wanted == CANDIDATES.name:
+        raise RequestError(
+            "some rows have several labels, and a model that writes answers with one",
+            where="method",
+            attempt=f"method={SEVERAL.name}",
+        )
+    if wanted == AUTO:
+        return CANDIDATES.name if is_decoder else HEAD.name
+    return wanted
 
 
 def _question(text: str) -> Record:
     return LabelledText(text, "")
 
 
-TASK = Task(
-    "classify",
-    ("accuracy", "macro_f1", "loss", "perplexity"),
-    _labels,
-    _encoder,
-    _answerer,
-    _question,
-    cannot_learn=_cannot_learn,
-)
+TASK = Task("classify", (CANDIDATES, HEAD, SEVERAL), _survey, _question, _choose)

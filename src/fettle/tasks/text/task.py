@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-import torch
-
-from fettle.data.records import PlainText, Record, Row
+from fettle.data.records import PlainText, Record
 from fettle.errors import RequestError
-from fettle.generation.config import DecodingSettings
 from fettle.models.tokenizer import ModelTokenizer
-from fettle.tasks.task import Task
-from fettle.tokens.config import PromptSettings
-from fettle.tokens.encoder import Encoder
+from fettle.tasks.task import Method, Task, Terms, no_survey
+from fettle.tasks.words import next_token, word_reader
 from fettle.tokens.example import Example
 from fettle.tokens.template import encode_document
 
@@ -31,29 +25,35 @@ class DocumentEncoder:
             raise TypeError(f"text takes plain texts, not {type(record).__name__}")
         return [encode_document(self._tokenizer, record.text, self._end_id, source)]
 
-    def prompt(self, record: Record) -> list[int]:
-        return []
-
     def expected(self, record: Record) -> str:
         return ""
 
 
-def _labels(_rows: Sequence[Row]) -> tuple[str, ...]:
-    return ()
-
-
-def _encoder(tokenizer: ModelTokenizer, _prompt: PromptSettings, _labels: tuple[str, ...]) -> Encoder:
-    return DocumentEncoder(tokenizer)
-
-
-def _answerer(
-    _tokenizer: ModelTokenizer, _decoding: DecodingSettings, _labels: tuple[str, ...], _dtype: torch.dtype
-) -> None:
+def _nothing_asked(_terms: Terms) -> None:
     return None
 
 
-def _question(text: str) -> Record:
-    return PlainText(text)
-
-
-TASK = Task("text", ("bits_per_byte", "loss", "perplexity"), _labels, _encoder, _answerer, _question, can_split=True)
+SAMPLES = tuple(
+    PlainText(text)
+    for text in (
+        "The parcel is on its way.",
+        "It will be there on Monday.",
+        "A kettle boils water.",
+        "Tea wants fresh water.",
+        "The shop opens at nine.",
+        "It closes at six.",
+        "On Sundays it is closed.",
+        "",
+    )
+)
+CAUSAL = Method(
+    "causal",
+    "causal",
+    ("bits_per_byte", "loss", "perplexity"),
+    encoder=lambda terms: DocumentEncoder(terms.tokenizer),
+    objective=next_token,
+    reader=word_reader,
+    answerer=_nothing_asked,
+    samples=SAMPLES,
+)
+TASK = Task("text", (CAUSAL,), no_survey, PlainText, can_split=True)

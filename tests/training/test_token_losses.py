@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from fettle.models.forward import PlainHead
-from fettle.training.losses import LossShape, cross_entropies, summed_cross_entropy
+from fettle.training.losses.tokens import LossShape, cross_entropies, summed_cross_entropy
 
 WIDTH, VOCABULARY = 8, 23
 CHUNK = 256

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fettle.errors import DamagedFile, MissingFile, UnknownName, near_misses
-from fettle.models.hub import fetch_from_hub
-from fettle.models.safety import refuse_unsafe_folder
+from fettle.models.folders.hub import fetch_from_hub
+from fettle.models.folders.safety import refuse_unsafe_folder
 
-BUNDLED_FOLDER = Path(__file__).resolve().parent.parent / "bases"
+BUNDLED_FOLDER = Path(__file__).resolve().parents[2] / "bases"
 DEFAULT_BUNDLED = "base-v0"
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _IDENTITY_FILES = ("config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja")

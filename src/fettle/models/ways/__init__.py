@@ -1,0 +1,1 @@
+"""Ways of tuning: which weights learn, what adapters begin with, and noise on what is read."""
