@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from fettle.models.safety import refuse_unsafe_folder
+from fettle.models.folders.safety import refuse_unsafe_folder
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn

@@ -57,13 +57,13 @@ class PlanSettings(Settings):
     goal: GoalSettings = GoalSettings()
     prompt: PromptSettings = PromptSettings()
     shape: ShapeSettings = ShapeSettings()
-    vectors: VectorSettings = VectorSettings()
     adapter: AdapterSettings = AdapterSettings()
     head: HeadSettings = HeadSettings()
     tag: TagSettings = TagSettings()
     training: TrainingSettings = TrainingSettings()
     embed: EmbedSettings = EmbedSettings()
     decoding: DecodingSettings = DecodingSettings()
+    vectors: VectorSettings = VectorSettings()
 
 
 @dataclass(frozen=True)
