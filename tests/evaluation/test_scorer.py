@@ -136,6 +136,14 @@ def test_a_drawn_row_counts_as_often_as_it_is_drawn(name: str, monkeypatch: pyte
     assert of_b.tolist() == pytest.approx([value(repeated(b, counts)) for counts in counts_DR], abs=1e-9)
 
 
+@pytest.mark.parametrize("name", ["pearson", "spearman"])
+def test_one_row_drawn_again_and_again_correlates_with_nothing(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    statistic = captured(name, *systems(name, 40), monkeypatch)
+    one_each = np.eye(40, 80)
+    for times in (1.0, 3.0, 7.0):
+        assert statistic(times * one_each).tolist() == [0.0] * 40
+
+
 @pytest.mark.parametrize("name", [name for name in STATISTICS if name not in ("pearson", "spearman")])
 def test_swapped_rows_are_scored_as_one_system(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     value = find_metric(name).value
