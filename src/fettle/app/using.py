@@ -23,7 +23,8 @@ from fettle.generation.decoding import complete, stream
 from fettle.models.load import OpenModel
 from fettle.quality.alike.retrieval import Retriever
 from fettle.storage.workspace import Workspace, open_workspace
-from fettle.tokens.template import Turn, encode_beginning, encode_prompt
+from fettle.tokens.template import encode_beginning, encode_prompt
+from fettle.tokens.tools import Turn
 
 _MOST_LABEL_COLUMNS = 20
 _COLUMNS = ("answer", "in words", "probability")

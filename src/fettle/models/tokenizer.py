@@ -83,11 +83,21 @@ class ModelTokenizer:
                 sizes[token] = len(text.replace("▁", " ").encode())
         return sizes
 
-    def render(self, messages: Sequence[Mapping[str, str]], with_answer_opening: bool) -> str:
+    @cached_property
+    def knows_tools(self) -> bool:
+        """Whether the template writes tools and calls of tools: by the names that templates have for both."""
+        return "tool_calls" in self.template and re.search(r"\btools\b", self.template) is not None
+
+    def render(
+        self, messages: Sequence[Mapping[str, object]], with_answer_opening: bool, tools: Sequence[object] = ()
+    ) -> str:
         """The conversation as the model reads it; with the opening of an answer when one is to follow."""
         try:
             text = self.inner.apply_chat_template(
-                [dict(message) for message in messages], tokenize=False, add_generation_prompt=with_answer_opening
+                [dict(message) for message in messages],
+                tools=list(tools) or None,
+                tokenize=False,
+                add_generation_prompt=with_answer_opening,
             )
         except TemplateError as problem:
             raise RequestError(
