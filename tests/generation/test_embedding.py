@@ -1,7 +1,6 @@
 """Embedding: unit vectors that depend on their own text alone, whole or cut, from folders that cannot run code."""
 
 import json
-
 from dataclasses import replace
 
 import numpy as np
