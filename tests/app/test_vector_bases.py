@@ -21,7 +21,8 @@ from fettle.app.evaluating import evaluate
 from fettle.app.listing import base_cards, get_bundle
 from fettle.app.opening import open_tuned
 from fettle.app.planning import ResolvedPlan, resolve_plan
-from fettle.app.preflight import Prepared, inspect, prepare
+from fettle.app.preflight import inspect
+from fettle.app.preparing.rows import Prepared, prepare
 from fettle.app.running import resume_run, start_run
 from fettle.app.using import load
 from fettle.data.records import PlainText, Row, Span, TaggedText, TextPair
