@@ -187,7 +187,7 @@ def reading() -> dict[str, Any]:
         began, processor = time.perf_counter(), time.process_time()
         with path.open("rb") as stream:
             read = read_vectors(stream, str(path), FILE_WORDS)
-        result = {
+        return {
             "words": len(read.words),
             "numbers": FILE_SIZE,
             "file_megabytes": round(path.stat().st_size / 1e6),
@@ -196,7 +196,6 @@ def reading() -> dict[str, Any]:
             "table_megabytes": round(read.vectors_VD.nbytes / 1e6),
             "memory_grown_megabytes": round((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1e3),
         }
-    return result
 
 
 if __name__ == "__main__":
