@@ -262,3 +262,10 @@ def test_an_embedder_of_vectors_is_tuned(workspace: Workspace) -> None:
     store_rows(workspace, "pairs", "embed", rows)
     result = start_run(workspace, plan_of("skip-gram", recipe="embed", data="pairs"), "embedder")
     assert result.ending == "done"
+
+
+def test_a_rate_for_deep_models_is_told(workspace: Workspace, file: Path) -> None:
+    slow, fast = plan_of(file, "training.learning_rate=1e-4"), plan_of(file)
+    told = [" ".join(inspect(prepare(workspace, plan.settings), plan.settings).warnings) for plan in (slow, fast)]
+    assert ["is one for deep models" in words for words in told] == [True, False]
+    assert resolve_plan("classify-vectors", ["data=intents"]).settings.base == "skip-gram"
