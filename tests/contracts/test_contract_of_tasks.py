@@ -80,7 +80,7 @@ def test_a_metric_that_is_not_best_where_all_is_right_is_found_out(
 ) -> None:
     whole = contract.find_metric("accuracy")
     monkeypatch.setattr(contract, "find_metric", lambda _name: replace(whole, value=lambda _outcomes: 0.5))
-    with pytest.raises(AssertionError, match="accuracy is 0.5"):
+    with pytest.raises(AssertionError, match=r"accuracy is 0\.5"):
         contract.what_is_expected_is_best(_case(bases))
 
 

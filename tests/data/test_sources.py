@@ -144,8 +144,8 @@ def test_a_pattern_means_what_matches_it_in_order(folder: Path) -> None:
 
 
 def test_packed_files_and_archives_in_a_folder_are_found_by_their_names(folder: Path) -> None:
-    (folder / "rows.jsonl.gz").write_bytes(gzip.compress(LABELLED))
-    (folder / "noise.gz").write_bytes(gzip.compress(b"what is it"))
+    (folder / "rows.jsonl.gz").write_bytes(gzip.compress(LABELLED, mtime=0))
+    (folder / "noise.gz").write_bytes(gzip.compress(b"what is it", mtime=0))
     with zipfile.ZipFile(folder / "z.zip", "w") as archive:
         entries = (
             "in/a.jsonl",

@@ -108,6 +108,13 @@ def test_neither_the_order_of_rows_nor_their_doubling_changes_a_value(name: str)
     assert metric.value([*rows, *rows]) == pytest.approx(metric.value(rows), abs=1e-12)
 
 
+@pytest.mark.parametrize("name", ALL)
+def test_systems_with_other_rows_are_not_compared(name: str) -> None:
+    a, b = systems(name, 12)
+    with pytest.raises(ValueError, match="pair up"):
+        find_metric(name).compare(a, [*b, *b])
+
+
 def captured(name: str, a: list[Outcome], b: list[Outcome], monkeypatch: pytest.MonkeyPatch) -> Statistic:
     """The statistic of both systems' rows that a comparison is made from."""
     monkeypatch.setattr(making, "compare_statistic", lambda _, statistic: statistic)
