@@ -72,9 +72,7 @@ def predict_command(
     file: Path = typer.Argument(..., help="A table: .csv, .tsv, .xlsx, JSON Lines."),
     out: Path = typer.Option(..., "--out", help="The table to write: .csv, .tsv, .xlsx or .jsonl."),
     items: Path = typer.Option(None, "--items", help="A table to find in: the nearest three of its texts (embed)."),
-    maps: list[str] = typer.Option(
-        [], "--map", help="COLUMN=text, COLUMN=other: what is read; COLUMN=item in --items."
-    ),
+    maps: list[str] = typer.Option([], "--map", help="COLUMN=text, COLUMN=other; COLUMN=item of --items."),
     json: bool = JSON,
 ) -> None:
     """Answer every row of a table; every column is kept, the answers stand beside them.
