@@ -20,7 +20,7 @@ from fettle.app.preparing.rows import Prepared
 from fettle.app.preparing.terms import make_terms
 from fettle.app.workshop.versions import load_rows
 from fettle.artifacts.bundle import REPORTS, Bundle, write_card
-from fettle.data.records import Row, labels_of
+from fettle.data.records import NONE_OF_THESE, Row, labels_of
 from fettle.data.splits.split import shared_inputs
 from fettle.errors import RequestError
 from fettle.evaluation.metrics.losses import bits_per_byte
@@ -44,6 +44,7 @@ BITS_PER_BYTE = "bits_per_byte"
 _LIKELIEST = "token_accuracy"
 MOST_HELD_OUT_TOKENS = 2**17
 _MOST_ANSWERED_ROWS = 200
+_MOST_CALIBRATED_ROWS = 500
 
 OnProgress = Callable[[str, int, int], None]
 
@@ -118,7 +119,7 @@ def evaluate(
             count = sum(not outcome.is_complete for outcome in outcomes[system])
             most = asker.settings.decoding.max_new_tokens
             notes.append(f"{system}: {count} of {len(rows)} answers were cut off at {most} tokens")
-    scores, paired = score(outcomes, asker.method.metrics, [("tuned", "base")])
+    scores, paired = score(outcomes, _metrics_of(asker, rows), [("tuned", "base")])
     report = Report(
         bundle=bundle.identity,
         task=asker.task.name,
@@ -171,7 +172,10 @@ class HeldOut:
         costs = self._reader.losses(model, self._rows)
         weight = sum(one.weight for one in costs)
         loss = sum(one.loss for one in costs)
-        scores = {"loss": loss / weight, _LIKELIEST: sum(one.right for one in costs) / weight}
+        scores = {"loss": loss / weight}
+        rights = [one.right for one in costs if one.right is not None]
+        if rights:
+            scores[_LIKELIEST] = sum(rights) / weight
         if self._bytes_of_tokens is not None:
             num_bytes = sum(example.num_bytes(self._bytes_of_tokens) for row in self._rows for example in row)
             scores[BITS_PER_BYTE] = bits_per_byte(loss, num_bytes)
@@ -181,6 +185,25 @@ class HeldOut:
             outcomes = [Outcome("", expected, answer.text, rank=answer.rank) for expected, answer in pairs]
             scores.update({metric.name: metric.value(outcomes) for metric in self._metrics})
         return scores
+
+
+def fit_temperature(prepared: Prepared, dtype: torch.dtype, model: OpenModel) -> float:
+    """What the scores of a trained model are to be divided by before they become probabilities: by the held-out rows.
+
+    1 where there are none, or the method has no such scores.
+    """
+    if prepared.method.temperature is None or not prepared.held_out:
+        return 1.0
+    every = math.ceil(len(prepared.held_out) / _MOST_CALIBRATED_ROWS)
+    records = [row.record for row, _ in prepared.held_out[::every]]
+    return prepared.method.temperature(replace(prepared.terms, dtype=dtype), model, records)
+
+
+def _metrics_of(asker: Asker, rows: Sequence[Row]) -> list[str]:
+    """The metrics of the method; where rows or answers may belong to no label, how that is told apart too."""
+    is_asked = asker.settings.decoding.least_probability > 0
+    is_there = any(NONE_OF_THESE in labels_of(row.record) for row in rows)
+    return [*asker.method.metrics, *(asker.method.of_scope if is_asked or is_there else ())]
 
 
 def _rows_to_score(
@@ -206,7 +229,8 @@ def _rows_to_score(
                 f"{len(leaked)} of {len(rows)} rows stand among the rows that were learned: the scores flatter"
             )
     if asker.labels:
-        unseen = sum(not set(labels_of(row.record)) <= set(asker.labels) for row in rows)
+        answers = {*asker.labels, NONE_OF_THESE}
+        unseen = sum(not answers.issuperset(labels_of(row.record)) for row in rows)
         if unseen:
             notes.append(f"{unseen} of {len(rows)} rows have a label that was never learned; they count as wrong")
     part = "@test" if data is None else ""

@@ -15,6 +15,7 @@ from fettle.app.opening import base_of_bundle, open_tuned
 from fettle.artifacts.bundle import Bundle, pack_bundle
 from fettle.artifacts.export import Parity, export_hf
 from fettle.data.inputs import InputTable, check_output, read_inputs, write_outputs
+from fettle.data.records import Record
 from fettle.errors import Fault, RequestError, near_misses
 from fettle.generation.answer import Answer
 from fettle.generation.config import DecodingSettings
@@ -22,11 +23,13 @@ from fettle.generation.decoding import complete, stream
 from fettle.models.load import OpenModel
 from fettle.quality.alike.retrieval import Retriever
 from fettle.storage.workspace import Workspace, open_workspace
-from fettle.tokens.template import Turn, encode_beginning, encode_prompt
+from fettle.tokens.template import encode_beginning, encode_prompt
+from fettle.tokens.tools import Turn
 
 _MOST_LABEL_COLUMNS = 20
 _NUM_NEAREST = 3
 _ITEM = "item"
+_COLUMNS = ("answer", "in words", "probability")
 _PARITY_PROMPTS = 16
 _PARITY_TOKENS = 32
 EXPORT_FORMATS = ("hf", "file")
@@ -44,6 +47,9 @@ _PROBES = (
 )
 
 
+Asked = str | tuple[str, str]
+
+
 class Model:
     """A bundle opened for use."""
 
@@ -52,12 +58,34 @@ class Model:
         self._asker = asker
         self._model = model
 
-    def predict(self, rows: Iterable[str], progress: Callable[[int], None] | None = None) -> list[Answer]:
-        """Answer each text: the likeliest label with all probabilities, a written answer, or how the text goes on."""
+    @property
+    def compares(self) -> bool:
+        """Whether it can be given two texts at once."""
+        return self._asker.task.question_of_two is not None
+
+    @property
+    def writes(self) -> bool:
+        """Whether it can be talked to: it writes what it says, and does not choose or read it."""
+        return self._asker.method.network == "causal" and not self.bundle.labels
+
+    def predict(self, rows: Iterable[Asked], progress: Callable[[int], None] | None = None) -> list[Answer]:
+        """Answer each text, or each two texts that are compared.
+
+        The answer is the likeliest label with all probabilities, a number, a written answer, or how the text goes on.
+        """
+        asked = list(rows)
         answerer = self._asker.method.answerer(self._asker.terms(self._model))
         if answerer is None:
-            return self._continuations(rows, progress)
-        return answerer.answers(self._model, [self._asker.task.question(text) for text in rows], progress)
+            return self._continuations([text for text in asked if isinstance(text, str)], progress)
+        return answerer.answers(self._model, [self._question(one) for one in asked], progress)
+
+    def _question(self, asked: Asked) -> Record:
+        task = self._asker.task
+        if isinstance(asked, str):
+            return task.question(asked)
+        if task.question_of_two is None:
+            raise RequestError(f"{self.bundle.name} reads one text at a time", expected="one text, not two")
+        return task.question_of_two(*asked)
 
     def embed(
         self, texts: Iterable[str], size: int = 0, progress: Callable[[int], None] | None = None
@@ -211,9 +239,13 @@ def predict_file(
     check_output(out)
     table = read_inputs(file, column_map or {})
     model = load(reference, workspace)
-    answers = model.predict(table.questions(), progress)
+    if "other" in (column_map or {}).values() and not model.compares:
+        raise RequestError(f"{reference} reads one text at a time", where="--map", expected="one column as text")
+    answers = model.predict(table.pairs() if model.compares and table.other else table.questions(), progress)
     labels = model.bundle.labels if len(model.bundle.labels) <= _MOST_LABEL_COLUMNS else ()
-    _write_beside(out, table, [_cells(answer, labels) for answer in answers])
+    said = [_cells(answer, labels) for answer in answers]
+    columns = [name for name in (*_COLUMNS, *map(_column_of, labels)) if any(name in cells for cells in said)]
+    _write_beside(out, table, columns, said)
     return PredictResult(out, len(table.rows), table.refused, sum(not answer.is_complete for answer in answers))
 
 
@@ -242,7 +274,8 @@ def search_file(
     if not different:
         raise RequestError("no item has a text", where=str(search.items), attempt=f"--map COLUMN={_ITEM}")
     found = load(reference, workspace).nearest(table.questions(), different, _NUM_NEAREST)
-    _write_beside(search.out, table, [_found_cells(nearest) for nearest in found])
+    said = [_found_cells(nearest) for nearest in found]
+    _write_beside(search.out, table, list(said[0]), said)
     if progress:
         progress(len(table.rows))
     return PredictResult(search.out, len(table.rows), [*table.refused, *items.refused], 0)
@@ -257,11 +290,11 @@ def _found_cells(nearest: Sequence[tuple[str, float]]) -> dict[str, object]:
     return cells
 
 
-def _write_beside(out: Path, table: InputTable, said: Sequence[Mapping[str, object]]) -> None:
+def _write_beside(out: Path, table: InputTable, columns: Sequence[str], said: Sequence[Mapping[str, object]]) -> None:
     """Write a table with what was said of each row beside its own columns."""
-    names = {name: _free_column(name, table.columns) for cells in said for name in cells}
+    names = {name: _free_column(name, table.columns) for name in columns}
     rows = [
-        {**row, **{names[name]: cell for name, cell in cells.items()}}
+        {**row, **{names[name]: cells.get(name, "") for name in columns}}
         for row, cells in zip(table.rows, said, strict=True)
     ]
     write_outputs(out, [*table.columns, *names.values()], rows)
@@ -272,10 +305,14 @@ def _cells(answer: Answer, labels: Sequence[str]) -> dict[str, object]:
     cells: dict[str, object] = {"answer": answer.text}
     if answer.in_words is not None:
         cells["in words"] = answer.in_words
-    if answer.text in answer.probabilities:
+    if answer.text in answer.probabilities:  # an answer that is none of the labels has none
         cells["probability"] = round(answer.probabilities[answer.text], 6)
     known = [label for label in labels if label in answer.probabilities]
-    return {**cells, **{f"p({label})": round(answer.probabilities[label], 6) for label in known}}
+    return {**cells, **{_column_of(label): round(answer.probabilities[label], 6) for label in known}}
+
+
+def _column_of(label: str) -> str:
+    return f"p({label})"
 
 
 def export(workspace: Workspace, reference: str, to: str, out: Path, base: str | None = None) -> Parity | None:

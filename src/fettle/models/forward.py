@@ -23,7 +23,8 @@ from fettle.models.layers import feed_forward_only_at
 class ModelInputs:
     """One call. Flat layouts have `sight`, the padded layout has `is_real_BT` (False: padding) instead.
 
-    `reads_R` counts along the flattened B x T axis.
+    `reads_R` counts along the flattened B x T axis. `kinds_BT` says which of two texts a token belongs to, for models
+    that were trained with such kinds; None: all to the first.
     """
 
     ids_BT: Tensor
@@ -31,6 +32,7 @@ class ModelInputs:
     reads_R: Tensor
     sight: Sight | None = None
     is_real_BT: Tensor | None = None
+    kinds_BT: Tensor | None = None
 
     def at(self, reads_R: Tensor) -> ModelInputs:
         """The same call, read at other places."""
@@ -107,6 +109,8 @@ def _arguments(network: PreTrainedModel, inputs: ModelInputs) -> dict[str, Tenso
         # RoBERTa counts its positions from the one after that of padding.
         first = config.pad_token_id + 1 if config.model_type == "roberta" else 0
         arguments["position_ids"] = inputs.positions_BT + first
+    if inputs.kinds_BT is not None and int(getattr(config, "type_vocab_size", None) or 0) > 1:
+        arguments["token_type_ids"] = inputs.kinds_BT
     if network.can_generate() or attention == "causal":
         arguments["use_cache"] = False
     if inputs.sight is not None:

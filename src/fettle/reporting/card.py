@@ -16,7 +16,7 @@ def model_card(manifest: Table, identity: str, report: Table | None) -> str:
         _head(manifest, base, data),
         _section("Goal", _goal(settings["goal"])),
         _section("Scores", _scores(report)),
-        _section("How it was made", _making(settings, training, plan["machine"])),
+        _section("How it was made", [*_making(settings, training, plan["machine"]), *_temperature(manifest)]),
         _section("Data", _data(data, manifest.get("labels", []))),
         _section("Identity", _identity(manifest, identity, base)),
         _section(
@@ -81,6 +81,17 @@ def _making(settings: Table, training: Table, machine: Table) -> list[str]:
         f"seed {settings['seed']}; weights of step {training['kept_step']}.",
         f"Layout {machine['layout']}, {machine['dtype']}, {machine['threads']} threads, {machine['device']}.",
         "Every setting with its origin stands under `plan` in bundle.json.",
+    ]
+
+
+def _temperature(manifest: Table) -> list[str]:
+    temperature = manifest.get("temperature", 1.0)
+    if temperature == 1:
+        return []
+    surer = "less" if temperature > 1 else "more"
+    return [
+        f"Scores of labels are divided by {temperature:.3f} before they become probabilities, which are so {surer} "
+        "sure: the rows for watching fit best that way. No answer changes by it."
     ]
 
 
