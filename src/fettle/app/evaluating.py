@@ -43,7 +43,8 @@ from fettle.tokens.length import fit_example
 BITS_PER_BYTE = "bits_per_byte"
 _LIKELIEST = "token_accuracy"
 MOST_HELD_OUT_TOKENS = 2**17
-_MOST_ANSWERED_ROWS = 200
+_MOST_WRITTEN_ROWS = 200
+_MOST_READ_ROWS = 2000
 _MOST_CALIBRATED_ROWS = 500
 
 OnProgress = Callable[[str, int, int], None]
@@ -138,7 +139,7 @@ def evaluate(
 
 
 class HeldOut:
-    """Loss and the share of what was the likeliest; where the method names some, the task's own scores of answers.
+    """Loss, the share of tokens that were the likeliest, and those of the task's own scores that the method names.
 
     For plain text the loss is told in bits for each byte as well. Of many rows some are looked at, evenly over the
     file, which may be sorted, so that a look takes a small part of the time between two.
@@ -155,14 +156,16 @@ class HeldOut:
             self._bytes_of_tokens = prepared.tokenizer.bytes_of_tokens
         self._metrics = [find_metric(name) for name in prepared.method.looked_at]
         self._answerer = prepared.method.answerer(terms) if self._metrics else None
-        every = math.ceil(len(rows) / _MOST_ANSWERED_ROWS)
+        self._has_words = prepared.method.head is None
+        every = math.ceil(len(rows) / (_MOST_WRITTEN_ROWS if self._has_words else _MOST_READ_ROWS))
         self._records = [row.record for row, _ in prepared.held_out[::every]]
         self._expected = [prepared.encoder.expected(record) for record in self._records]
 
     def measures(self, metric: str) -> bool:
         """Whether `measure` gives a score of that name."""
         return (
-            metric in ("loss", _LIKELIEST)
+            metric == "loss"
+            or (metric == _LIKELIEST and self._has_words)
             or metric in [known.name for known in self._metrics]
             or (metric == BITS_PER_BYTE and self._bytes_of_tokens is not None)
         )
