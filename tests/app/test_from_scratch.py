@@ -15,13 +15,15 @@ import torch
 from app_fixtures import one_core, workspace  # noqa: F401
 from app_kit import hashes_of, never_stop, refuse_to, stop_after, store_rows
 
-import fettle.app.opening as opening
+import fettle.app.bases.fresh as fresh
 from fettle.app import evaluating
 from fettle.app.evaluating import HeldOut, evaluate
 from fettle.app.listing import base_cards, base_facts, get_bundle
 from fettle.app.opening import base_of_bundle, open_base
 from fettle.app.planning import ResolvedPlan, resolve_plan
-from fettle.app.preflight import inspect, make_stream, prepare
+from fettle.app.preflight import inspect
+from fettle.app.preparing.machine import make_stream
+from fettle.app.preparing.rows import prepare
 from fettle.app.running import resume_run, start_run
 from fettle.app.using import Continuation, export, load
 from fettle.data.records import PlainText, Row
@@ -58,7 +60,7 @@ def test_a_run_stopped_twice_leaves_the_same_bundle_weights(
     whole = start_run(workspace, plan_of(*more), "whole")
     stop_after(monkeypatch, 1)
     assert start_run(workspace, plan_of(*more), "torn").ending == "paused"
-    monkeypatch.setattr(opening, "make_fresh_base", refuse_to("learn the vocabulary again"))
+    monkeypatch.setattr(fresh, "make_fresh_base", refuse_to("learn the vocabulary again"))
     stop_after(monkeypatch, 2)
     assert resume_run(workspace, "torn").progress.step == 3
     never_stop(monkeypatch)

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from fettle.cleaning.config import DeduplicateSettings, LabelsSettings, RedactSettings
 from fettle.cleaning.detectors import Detectors
-from fettle.cleaning.operations.table import OPERATIONS
 from fettle.cleaning.steps import Step, make_operations, parse_steps, read_words, write_steps
+from fettle.cleaning.table import OPERATIONS
 from fettle.errors import RequestError, UnknownName
 
 strings = st.text(max_size=12).filter(lambda text: text.isascii() or text.encode("utf-8", "ignore").decode() == text)

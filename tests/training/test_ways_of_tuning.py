@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 from training_kit import (
@@ -71,6 +71,7 @@ def run(
     stop: int = 1000,
     start: Checkpoint | None = None,
     probe: object = None,
+    is_compiled: bool = False,
     **settings: object,
 ) -> tuple[OpenModel, Memory]:
     """One process of a run."""
@@ -86,7 +87,7 @@ def run(
         should_stop=stop_after(stop),
         **{"keep": "last", "keep_checkpoints": 0, **settings},
     )
-    job.dtype = dtype
+    job.dtype, job.is_compiled = dtype, is_compiled
     train(job, start)
     return model, memory
 
@@ -269,6 +270,7 @@ def test_every_row_of_a_call_has_noise_by_its_own_length(tiny_base: Path, layout
         assert bool((part <= bound * 1.001).all()) and bool((part >= bound * 0.95).all())
 
 
+@settings(deadline=None)  # the first call of torch takes as long as it takes
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=6))
 def test_lengths_of_rows_are_those_of_their_rows_in_both_layouts(lengths: list[int]) -> None:
     positions = torch.tensor([[place for length in lengths for place in range(length)]])
@@ -329,3 +331,16 @@ def test_weights_that_stay_still_are_left_to_the_bit_even_in_bfloat16(
 def test_rows_of_a_step_may_be_one_and_the_noise_no_number_spoils(tiny_base: Path, tmp_path: Path) -> None:
     _, memory = run(tiny_base, tmp_path, "all", embedding_noise=5.0, rows_per_step=1)
     assert np.isfinite([step.loss for step in memory.steps]).all()
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore:The .grad attribute:UserWarning")
+@pytest.mark.usefixtures("never_compiled")
+def test_a_compiled_run_with_all_of_it_ends_with_the_same_bits_after_a_stop(tiny_base: Path, tmp_path: Path) -> None:
+    words = {"average": 0.9, "embedding_noise": 3.0, "layer_decay": 0.5, "is_compiled": True}
+    whole, _ = run(tiny_base, tmp_path / "whole", "last:1", **words)
+    torch.compiler.reset()
+    model, _ = run(tiny_base, tmp_path / "again", "last:1", start=CheckpointStore(tmp_path / "whole").load(4), **words)
+    assert are_same_bits(copy_of(whole), copy_of(model))
+    torch.compiler.reset()
+    plain, _ = run(tiny_base, tmp_path / "plain", "last:1", **{**words, "is_compiled": False})
+    assert all(torch.allclose(weight, copy_of(plain)[name], atol=1e-4) for name, weight in copy_of(whole).items())

@@ -13,9 +13,9 @@ from fettle.config.resolve import Explained, Layer, Resolved, explain, refuse_se
 from fettle.config.settings import Settings
 from fettle.errors import Fault, RequestError, UnknownName, near_misses
 from fettle.generation.config import DecodingSettings
-from fettle.models.config import ALL, NEW_BASE, AdapterSettings, HeadSettings, ShapeSettings
-from fettle.tokens.config import PromptSettings
-from fettle.training.config import TrainingSettings
+from fettle.models.config import ALL, NEW_BASE, AdapterSettings, HeadSettings, ShapeSettings, VectorSettings
+from fettle.tokens.config import PromptSettings, TagSettings
+from fettle.training.config import EmbedSettings, TrainingSettings
 
 RECIPES = Path(__file__).resolve().parent.parent / "recipes"
 
@@ -37,7 +37,7 @@ class PlanSettings(Settings):
     """Everything that a run depends on."""
 
     task: str
-    """Kind of work: chat, classify, score or text."""
+    """Kind of work: chat, classify, tag, score, embed or text."""
 
     method: str = "auto"
     """How the model does it: candidates or head (classify), or another method of the task. auto: as base and rows
@@ -48,7 +48,8 @@ class PlanSettings(Settings):
 
     base: str = "bundled"
     """Base model: bundled, a folder, an earlier bundle, a hub id, or random: before any of them; new for one that is
-    made from the rows: a vocabulary learned from them, and fresh weights in the shape of shape.*."""
+    made from the rows: a vocabulary learned from them, and fresh weights in the shape of shape.*. A file of word
+    vectors (word2vec, GloVe, fastText); or word2vec, skip-gram, glove for vectors that are learned from the rows."""
 
     seed: int = Field(default=0, ge=0, lt=2**32)
     """Fixes the order of rows, fresh weights and noise."""
@@ -58,8 +59,11 @@ class PlanSettings(Settings):
     shape: ShapeSettings = ShapeSettings()
     adapter: AdapterSettings = AdapterSettings()
     head: HeadSettings = HeadSettings()
+    tag: TagSettings = TagSettings()
     training: TrainingSettings = TrainingSettings()
+    embed: EmbedSettings = EmbedSettings()
     decoding: DecodingSettings = DecodingSettings()
+    vectors: VectorSettings = VectorSettings()
 
 
 @dataclass(frozen=True)

@@ -12,20 +12,14 @@ from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import Any
 
+from fettle.app.bases.vectors import is_learned_from_texts, learn_what_occurs
 from fettle.app.evaluating import BITS_PER_BYTE, HeldOut, fit_temperature
 from fettle.app.opening import open_base, with_fresh_head
-from fettle.app.ordering import keys_of_column, losses_of_base
 from fettle.app.planning import ResolvedPlan, plan_from_json
-from fettle.app.preflight import (
-    Machine,
-    Preflight,
-    Prepared,
-    inspect,
-    make_stream,
-    prepare,
-    rows_of_stream,
-    use_threads,
-)
+from fettle.app.preflight import Preflight, inspect
+from fettle.app.preparing.machine import Machine, make_stream, rows_of_stream, use_threads
+from fettle.app.preparing.ordering import keys_of_column, losses_of_base
+from fettle.app.preparing.rows import Prepared, prepare
 from fettle.artifacts.bundle import ADAPTER, BASE, HEAD, MODEL, TOKENIZER, Bundle, read_bundle, write_bundle, write_card
 from fettle.errors import FettleError, FullDisk, IncompatibleModel, RequestError
 from fettle.evaluation.scorer import find_metric
@@ -177,6 +171,7 @@ def _open_learner(plan: ResolvedPlan, prepared: Prepared) -> OpenModel:
         choose_weights(
             model.network, settings.adapter.learn, has_own_head=bool(model.head and model.head.shape.outputs)
         )
+    learn_what_occurs(model, prepared.learned)
     return model
 
 
@@ -257,7 +252,7 @@ def _bundle(
             prepared.tokenizer.save(folder / MODEL)
         if model.head is not None:
             save_head(model.head, folder / HEAD)
-        if prepared.source.kind == NEW_BASE:
+        if prepared.source.kind == NEW_BASE or is_learned_from_texts(prepared.source.kind, prepared.source.folder):
             shutil.copytree(prepared.source.folder, folder / BASE)
 
     manifest: dict[str, object] = {

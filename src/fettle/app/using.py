@@ -6,6 +6,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from fettle.app.evaluating import Asker, asker_for
 from fettle.app.listing import get_bundle
 from fettle.app.opening import base_of_bundle, open_tuned
@@ -18,10 +21,13 @@ from fettle.generation.answer import Answer
 from fettle.generation.config import DecodingSettings
 from fettle.generation.decoding import complete, stream
 from fettle.models.load import OpenModel
+from fettle.quality.alike.retrieval import Retriever
 from fettle.storage.workspace import Workspace, open_workspace
-from fettle.tokens.template import Turn, encode_beginning, encode_prompt
+from fettle.tokens.template import encode_beginning, encode_prompt
+from fettle.tokens.tools import Turn
 
 _MOST_LABEL_COLUMNS = 20
+_COLUMNS = ("answer", "in words", "probability")
 _PARITY_PROMPTS = 16
 _PARITY_TOKENS = 32
 EXPORT_FORMATS = ("hf", "file")
@@ -78,6 +84,29 @@ class Model:
         if task.question_of_two is None:
             raise RequestError(f"{self.bundle.name} reads one text at a time", expected="one text, not two")
         return task.question_of_two(*asked)
+
+    def embed(
+        self, texts: Iterable[str], size: int = 0, progress: Callable[[int], None] | None = None
+    ) -> NDArray[np.float32]:
+        """Unit vectors of texts, one a row, cut to their first `size` numbers (0: whole).
+
+        Raises `RequestError` where the bundle learned no vectors.
+        """
+        if self._asker.method.embedder is None:
+            raise RequestError(
+                f"{self.bundle.name} learned no vectors",
+                expected="a bundle of the task embed",
+                attempt="fettle train embed data=…",
+            )
+        return self._asker.method.embedder(self._asker.terms(self._model), self._model, size)(list(texts), progress)
+
+    def nearest(self, texts: Iterable[str], items: Sequence[str], most: int = 3) -> list[list[tuple[str, float]]]:
+        """For each text the items that lie nearest to it, the best first, each with its cosine."""
+        found = Retriever.by_vectors(items, self.embed).search(list(texts), most)
+        return [
+            [(items[place], float(score)) for place, score in zip(places, scores, strict=True)]
+            for places, scores in zip(found.places_QK.tolist(), found.scores_QK, strict=True)
+        ]
 
     def chat(self) -> Conversation | Continuation:
         """A conversation with the model, empty at first; a model of plain text goes on where a text ends."""
@@ -211,14 +240,31 @@ def predict_file(
     if "other" in (column_map or {}).values() and not model.compares:
         raise RequestError(f"{reference} reads one text at a time", where="--map", expected="one column as text")
     answers = model.predict(table.pairs() if model.compares and table.other else table.questions(), progress)
-    columns = _columns_of(answers, model.bundle.labels)
+    labels = model.bundle.labels if len(model.bundle.labels) <= _MOST_LABEL_COLUMNS else ()
+    said = [_cells(answer, labels) for answer in answers]
+    columns = [name for name in (*_COLUMNS, *map(_column_of, labels)) if any(name in cells for cells in said)]
     names = {name: _free_column(name, table.columns) for name in columns}
     rows = [
-        {**row, **{names[column]: cell for column, cell in _cells(answer, columns).items()}}
-        for row, answer in zip(table.rows, answers, strict=True)
+        {**row, **{names[name]: cells.get(name, "") for name in columns}}
+        for row, cells in zip(table.rows, said, strict=True)
     ]
     write_outputs(out, [*table.columns, *names.values()], rows)
     return PredictResult(out, len(rows), table.refused, sum(not answer.is_complete for answer in answers))
+
+
+def _cells(answer: Answer, labels: Sequence[str]) -> dict[str, object]:
+    """What a table says of one answer: the answer, how probable it is, and the probabilities of these labels."""
+    cells: dict[str, object] = {"answer": answer.text}
+    if answer.in_words is not None:
+        cells["in words"] = answer.in_words
+    if answer.text in answer.probabilities:  # an answer that is none of the labels has none
+        cells["probability"] = round(answer.probabilities[answer.text], 6)
+    known = [label for label in labels if label in answer.probabilities]
+    return {**cells, **{_column_of(label): round(answer.probabilities[label], 6) for label in known}}
+
+
+def _column_of(label: str) -> str:
+    return f"p({label})"
 
 
 def export(workspace: Workspace, reference: str, to: str, out: Path, base: str | None = None) -> Parity | None:
@@ -248,29 +294,6 @@ def export(workspace: Workspace, reference: str, to: str, out: Path, base: str |
         return [one.ids for one in complete(which, prompts, DecodingSettings(max_new_tokens=_PARITY_TOKENS))]
 
     return export_hf(model, out, prompts[:_PARITY_PROMPTS], write)
-
-
-def _columns_of(answers: Sequence[Answer], labels: Sequence[str]) -> dict[str, str]:
-    """The columns that answers fill, each with what its probability is of: the answer, and labels if they are few."""
-    columns = {"answer": ""}
-    if any(answer.text in answer.probabilities for answer in answers):
-        columns["probability"] = ""
-    if len(labels) <= _MOST_LABEL_COLUMNS:
-        columns |= {f"p({label})": label for label in labels if all(label in one.probabilities for one in answers)}
-    return columns
-
-
-def _cells(answer: Answer, columns: Mapping[str, str]) -> dict[str, object]:
-    """What one answer puts into its columns; an answer that is none of the labels has no probability."""
-    shares = {
-        column: answer.probabilities.get(label or answer.text)
-        for column, label in columns.items()
-        if column != "answer"
-    }
-    return {
-        "answer": answer.text,
-        **{column: "" if share is None else round(share, 6) for column, share in shares.items()},
-    }
 
 
 def _free_column(name: str, taken: Sequence[str]) -> str:

@@ -167,3 +167,16 @@ class RelabelSettings(Settings):
 
     unknown_rows: Literal["refuse", "skip"] = "refuse"
     """What is done about rows of the table that are not among the rows: refuse the table, or skip them."""
+
+
+class MineSettings(Settings):
+    """Give pairs texts that look like the match and are not."""
+
+    num_others: int = Field(ge=1, le=100)
+    """How many texts that do not belong to it each pair is to have at most."""
+
+    by: Literal["auto", "model", "words"] = "auto"
+    """What finds them: the vectors of a model, or the words (BM25). auto: the model where one is given."""
+
+    margin: float = Field(default=0.05, ge=0.0, lt=1.0)
+    """Share of the match's own score that a text must stay below it: what is nearer may well be right too."""

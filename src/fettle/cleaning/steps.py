@@ -21,7 +21,7 @@ from pydantic import ValidationError
 
 from fettle.cleaning.detectors import Detectors
 from fettle.cleaning.operation import Change, Cleaned, Operation
-from fettle.cleaning.operations.table import OPERATIONS
+from fettle.cleaning.table import OPERATIONS
 from fettle.config.read import Tree
 from fettle.config.resolve import documented_keys, refuse_settings
 from fettle.config.settings import Settings

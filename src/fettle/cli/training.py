@@ -17,9 +17,11 @@ from fettle.storage.workspace import open_workspace
 if TYPE_CHECKING:
     from fettle.app import preflight as looking
     from fettle.app import running
+    from fettle.app.preparing import rows as preparing
     from fettle.cli import progress as showing
 else:
     looking = LazyModule("fettle.app.preflight")
+    preparing = LazyModule("fettle.app.preparing.rows")
     running = LazyModule("fettle.app.running")
     showing = LazyModule("fettle.cli.progress")
 
@@ -48,7 +50,7 @@ def plan_command(
     """
     plan = resolve_plan(recipe, settings or [])
     try:
-        prepared = looking.prepare(open_workspace(), plan.settings)
+        prepared = preparing.prepare(open_workspace(), plan.settings)
     except ModuleNotFoundError as problem:
         missing = missing_training(str(problem.name))
         if json:
@@ -119,6 +121,13 @@ def show_preflight(plan: ResolvedPlan, preflight: looking.Preflight) -> None:
         )
     weights = preflight.weights
     OUT.print(f"weights: {weights.learning:,} learn; the base has {weights.base:,}", highlight=False)
+    if preflight.made_vectors:
+        table = preflight.made_vectors
+        OUT.print(
+            f"base: {table.num_words:,} word vectors of {table.size} numbers ({table.way}) from {escape(table.data)}; "
+            f"{table.unknown_share:.3f} of the rows' words are not among them",
+            highlight=False,
+        )
     OUT.print(
         f"tokens: {preflight.num_tokens:,} read, {preflight.num_learned:,} learned each epoch; "
         f"longest row {preflight.longest}, most allowed {preflight.max_length}",

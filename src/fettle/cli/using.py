@@ -126,7 +126,8 @@ def chat_command(
             answer = model.predict([text])[0]
             best = sorted(answer.probabilities.items(), key=lambda item: -item[1])[:3]
             shares = "  ".join(f"{label} {share:.3f}" for label, share in best)
-            OUT.print(shares or answer.text, markup=False, highlight=False)
+            words = answer.text if answer.in_words is None else answer.in_words or "nothing was found"
+            OUT.print(shares or words, markup=False, highlight=False)
 
 
 @export_app.command()

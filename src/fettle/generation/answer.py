@@ -14,13 +14,15 @@ from fettle.models.load import OpenModel
 class Answer:
     """What a model says to one record. `probabilities` is empty where the answer was written, not chosen.
 
-    `rank` is the place of the right one among those that were ranked; 0 where nothing was.
+    `rank` is the place of the right one among those that were ranked; 0 where nothing was. `in_words` is the answer as
+    people read it, where the text is made for programs.
     """
 
     text: str
     probabilities: dict[str, float] = field(default_factory=dict)
     is_complete: bool = True
     rank: int = 0
+    in_words: str | None = None
 
 
 class Answerer(Protocol):

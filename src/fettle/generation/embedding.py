@@ -1,75 +1,64 @@
-"""Texts to vectors with an encoder: the mean of what it says of each token, made one long.
+"""Texts to vectors of length 1: what a trunk says of their tokens, pooled, whole or cut to a beginning.
 
-Axes: N texts, T tokens, D width.
+Axes: N texts, D width.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from safetensors import SafetensorError
-from transformers import AutoModel, AutoTokenizer
 
-from fettle.errors import DamagedFile
-from fettle.models.folders.safety import refuse_unsafe_folder
-from fettle.models.forward import only_reading, use_own_attention
+from fettle.errors import RequestError
+from fettle.generation.reading import numbers_of_examples
+from fettle.models.head import Head, HeadShape
+from fettle.models.load import OpenModel
+from fettle.tokens.pooled import Pooling, pooled_example
 
 MOST_TOKENS = 256
-"""A longer text is read up to there: sentence encoders are trained on no more."""
-
-_TEXTS_PER_CALL = 64
+"""A longer text is read up to there, where nothing else is known: sentence encoders are trained on no more."""
 
 
+@dataclass(frozen=True)
 class TextEmbedder:
-    """An encoder that was opened from a folder, ready to embed texts. The same text always gets the same vector."""
+    """A trunk ready to embed texts. The same text always gets the same vector.
 
-    def __init__(self, folder: Path) -> None:
-        refuse_unsafe_folder(folder, needs_weights=True)
-        try:
-            self._tokenizer: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-            network, loading = AutoModel.from_pretrained(
-                folder,
-                dtype=torch.float32,
-                use_safetensors=True,
-                local_files_only=True,
-                trust_remote_code=False,
-                output_loading_info=True,
-            )
-        except (OSError, ValueError, RuntimeError, SafetensorError) as problem:
-            raise DamagedFile(f"the encoder cannot be opened: {problem}", where=str(folder)) from None
-        missing = sorted(name for name in loading["missing_keys"] if "pooler" not in name)
-        if missing:
-            raise DamagedFile(f"the encoder lacks weights, such as {missing[0]}", where=str(folder))
-        self._network = network
-        use_own_attention(network)
-        reach = int(getattr(network.config, "max_position_embeddings", MOST_TOKENS) or MOST_TOKENS)
-        self.most_tokens = min(MOST_TOKENS, reach)
+    `before` is put in front of every text. `size` cuts vectors to their first numbers (0: whole).
+    """
+
+    model: OpenModel
+    pooling: Pooling
+    most_tokens: int
+    before: str = ""
+    size: int = 0
+    dtype: torch.dtype = torch.float32
 
     def num_tokens(self, text: str) -> int:
         """How many tokens a text has, those that the encoder puts around it among them."""
-        return len(self._tokenizer(text, verbose=False)["input_ids"])
+        return len(self.model.tokenizer.encode_whole(self.before + text)[0])
 
-    def __call__(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
-        """Unit vectors [N, D], in the order of the texts. Texts of one length go together, so that little is padded."""
-        vectors_ND = np.zeros((len(texts), int(self._network.config.hidden_size)), np.float32)
-        by_length = sorted(range(len(texts)), key=lambda place: (len(texts[place]), place))
-        with only_reading(self._network):
-            for start in range(0, len(by_length), _TEXTS_PER_CALL):
-                places = by_length[start : start + _TEXTS_PER_CALL]
-                vectors_ND[places] = self._embed([texts[place] for place in places])
-        return vectors_ND
-
-    def _embed(self, texts: list[str]) -> npt.NDArray[np.float32]:
-        inputs = self._tokenizer(
-            texts, padding=True, truncation=True, max_length=self.most_tokens, return_tensors="pt", verbose=False
-        )
-        hidden_NTD = self._network(**inputs).last_hidden_state
-        is_real_NT1 = inputs["attention_mask"][:, :, None].to(hidden_NTD.dtype)
-        mean_ND = (hidden_NTD * is_real_NT1).sum(1) / is_real_NT1.sum(1).clamp(min=1.0)
-        unit: npt.NDArray[np.float32] = torch.nn.functional.normalize(mean_ND, dim=1).numpy()
+    def __call__(self, texts: Sequence[str], progress: Callable[[int], None] | None = None) -> npt.NDArray[np.float32]:
+        """Unit vectors [N, D], in the order of the texts; a text that comes several times is read once."""
+        width = self.model.width
+        if self.size > width:
+            raise RequestError(f"vectors have {width} numbers, and {self.size} are wanted", expected=f"at most {width}")
+        different = list(dict.fromkeys(texts))
+        trunk = replace(self.model, head=Head(HeadShape(0), width))
+        read = [
+            pooled_example(
+                self.model.tokenizer.encode_whole(self.before + text, most=self.most_tokens)[0], self.pooling, None
+            )
+            for text in different
+        ]
+        vectors = numbers_of_examples(trunk, read, self.dtype, progress, is_pooled=True)
+        place_of = {text: place for place, text in enumerate(different)}
+        found_ND = np.zeros((len(different), width))
+        for place, vector in enumerate(vectors):
+            found_ND[place] = vector[0]
+        cut_ND = found_ND[[place_of[text] for text in texts], : self.size or width]
+        lengths_N1 = np.linalg.norm(cut_ND, axis=1, keepdims=True)
+        unit: npt.NDArray[np.float32] = (cut_ND / np.maximum(lengths_N1, 1e-12)).astype(np.float32)
         return unit

@@ -32,6 +32,7 @@ from fettle.models.folders.safety import refuse_unsafe_folder
 from fettle.models.head import Head
 from fettle.models.layers import join_products
 from fettle.models.tokenizer import ModelTokenizer, open_tokenizer
+from fettle.models.vectors import architecture as _known_to_auto_classes  # noqa: F401
 from fettle.models.ways.principal import (
     begin_with_principal_part,
     begins_with_principal_part,
@@ -39,6 +40,7 @@ from fettle.models.ways.principal import (
 )
 
 transformers_logging.disable_progress_bar()
+transformers_logging.set_verbosity_error()  # which weights are missing is looked at below
 _DROPOUT_NAMES = (
     *("attention_dropout", "resid_pdrop", "embd_pdrop", "attn_pdrop"),
     *("hidden_dropout_prob", "attention_probs_dropout_prob", "embedding_dropout", "mlp_dropout", "dropout"),

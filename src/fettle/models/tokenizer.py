@@ -83,11 +83,21 @@ class ModelTokenizer:
                 sizes[token] = len(text.replace("▁", " ").encode())
         return sizes
 
-    def render(self, messages: Sequence[Mapping[str, str]], with_answer_opening: bool) -> str:
+    @cached_property
+    def knows_tools(self) -> bool:
+        """Whether the template writes tools and calls of tools: by the names that templates have for both."""
+        return "tool_calls" in self.template and re.search(r"\btools\b", self.template) is not None
+
+    def render(
+        self, messages: Sequence[Mapping[str, object]], with_answer_opening: bool, tools: Sequence[object] = ()
+    ) -> str:
         """The conversation as the model reads it; with the opening of an answer when one is to follow."""
         try:
             text = self.inner.apply_chat_template(
-                [dict(message) for message in messages], tokenize=False, add_generation_prompt=with_answer_opening
+                [dict(message) for message in messages],
+                tools=list(tools) or None,
+                tokenize=False,
+                add_generation_prompt=with_answer_opening,
             )
         except TemplateError as problem:
             raise RequestError(
@@ -103,6 +113,29 @@ class ModelTokenizer:
     def encode_plain(self, text: str) -> list[int]:
         """Ids of a person's text: what looks like a control token is spelt out."""
         return list(self.inner(text, add_special_tokens=False, split_special_tokens=True, verbose=False)["input_ids"])
+
+    def encode_with_offsets(self, text: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Ids of a person's text, [N], and the characters that each stands for, [N, 2]: start, and after the end."""
+        if not self.inner.is_fast:
+            raise RequestError(
+                "the tokenizer does not say which characters its tokens stand for",
+                where="base",
+                expected="a model with a tokenizer.json",
+            )
+        encoded = self.inner(
+            text, add_special_tokens=False, split_special_tokens=True, return_offsets_mapping=True, verbose=False
+        )
+        offsets_N2 = np.asarray(encoded["offset_mapping"], np.int64).reshape(-1, 2)
+        return np.asarray(encoded["input_ids"], np.int64), offsets_N2
+
+    @cached_property
+    def surroundings(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Ids that the tokenizer puts before and behind a text that is read as a whole."""
+        text = self.encode_plain("a")
+        whole = list(self.inner("a", verbose=False)["input_ids"])
+        first = next(place for place in range(len(whole)) if whole[place : place + len(text)] == text)
+        before, behind = whole[:first], whole[first + len(text) :]
+        return np.asarray(before, np.int64), np.asarray(behind, np.int64)
 
     def encode_whole(self, text: str, most: int = 0) -> tuple[list[int], int]:
         """Ids of a text as the model reads a whole one, and how many did not fit.

@@ -26,16 +26,14 @@ from fettle.models.head import fresh_head
 from fettle.models.load import OpenModel, open_model
 from fettle.tasks.table import open_task, task_names
 from fettle.tasks.task import Method, Task, Terms
-from fettle.tokens.config import PromptSettings
 from fettle.tokens.example import Example
 from fettle.tokens.forest import make_batch
 from fettle.tokens.layout import Layout, layout_for
-from fettle.training.config import TrainingSettings
 from fettle.training.objective import Call, sums_of_calls
 
-_SHAPE = ShapeSettings(vocabulary=300, width=32, layers=2, heads=2, context=128)
+_SHAPE = ShapeSettings(vocabulary=300, width=32, layers=2, heads=2, context=512)
 _MASK = "<|mask|>"
-_STEPS_TO_OVERFIT = 80
+_STEPS_TO_OVERFIT = 120
 _MOST_DIFFERENCE = 1e-7  # the norms of some architectures compute in float32 whatever they are given
 _FOREIGN: tuple[Record, ...] = (PlainText("a text"), TextPair("a text", "another"))
 
@@ -103,10 +101,8 @@ def cases_of(task: Task, bases: dict[str, Path]) -> Iterator[Case]:
             terms = Terms(
                 tokenizer=model.tokenizer,
                 survey=task.survey(rows),
-                prompt=PromptSettings(),
                 head=HeadSettings(dropout=0.0),
                 decoding=DecodingSettings(max_new_tokens=8),
-                training=TrainingSettings(),
                 attention=model.attention,
                 max_length=_SHAPE.context,
             )
@@ -209,7 +205,7 @@ def samples_can_be_learned_by_heart(case: Case) -> None:
     """In a few dozen steps on the samples the loss falls to a small part."""
     examples = [example for row in case.examples() for example in row]
     layout, _ = layout_for(case.terms.attention)
-    optimizer = torch.optim.AdamW(case.model.trainable().values(), lr=1e-2, weight_decay=0.0)
+    optimizer = torch.optim.AdamW(case.model.trainable().values(), lr=3e-3, weight_decay=0.0)
     first, _ = _step(case, examples, layout, [list(range(len(examples)))])
     for _ in range(_STEPS_TO_OVERFIT):
         _step(case, examples, layout, [list(range(len(examples)))], keep=True)

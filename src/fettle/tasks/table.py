@@ -11,6 +11,8 @@ from fettle.tasks.task import Task
 _BUILT_IN = {
     "chat": "fettle.tasks.chat.task",
     "classify": "fettle.tasks.classify.task",
+    "tag": "fettle.tasks.tag.task",
+    "embed": "fettle.tasks.embed.task",
     "score": "fettle.tasks.score.task",
     "text": "fettle.tasks.text.task",
 }

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 
@@ -15,16 +15,17 @@ from fettle.data.records import Record, Row
 from fettle.errors import RequestError, near_misses
 from fettle.generation.answer import Answerer
 from fettle.generation.config import DecodingSettings
+from fettle.generation.embedding import TextEmbedder
 from fettle.generation.reading import Reader
 from fettle.models.config import HeadSettings
 from fettle.models.head import HeadShape
 from fettle.models.load import Network, OpenModel
 from fettle.models.tokenizer import ModelTokenizer
-from fettle.tokens.config import PromptSettings
+from fettle.tokens.config import PromptSettings, TagSettings
 from fettle.tokens.encoder import Encoder
 from fettle.tokens.layout import Layout
 from fettle.tokens.pooled import Pooling
-from fettle.training.config import TrainingSettings
+from fettle.training.config import EmbedSettings, TrainingSettings
 from fettle.training.objective import Objective
 
 AUTO = "auto"
@@ -52,13 +53,15 @@ class Terms:
 
     tokenizer: ModelTokenizer
     survey: Survey
-    prompt: PromptSettings
-    head: HeadSettings
-    decoding: DecodingSettings
-    training: TrainingSettings
     attention: str
     max_length: int
     dtype: torch.dtype = torch.float32
+    prompt: PromptSettings = field(default_factory=PromptSettings)
+    head: HeadSettings = field(default_factory=HeadSettings)
+    tag: TagSettings = field(default_factory=TagSettings)
+    embed: EmbedSettings = field(default_factory=EmbedSettings)
+    decoding: DecodingSettings = field(default_factory=DecodingSettings)
+    training: TrainingSettings = field(default_factory=TrainingSettings)
 
     @property
     def pooling(self) -> Pooling:
@@ -73,10 +76,11 @@ class Method:
     """One way of doing a task. `metrics` names what evaluation reports, the main one first.
 
     `looked_at` names those of them that looks at held-out rows give, from answers; the loss is always among the scores.
+    `answerer` gives None where nothing is asked, `prompt` what a model that writes is sent, `embedder` the vectors of
+    texts, where it learns any, cut to so many numbers (0: whole).
     `of_scope` names further ones for rows that may belong to no label. `temperature` says what the scores of a trained
     model are to be divided by, from records that were not learned.
     `samples` are a few short records that it learns: what it is proved on (`fettle.tasks.contract`).
-    `answerer` gives None where nothing is asked, `prompt` what a model that writes is sent.
     """
 
     name: str
@@ -88,6 +92,7 @@ class Method:
     answerer: Callable[[Terms], Answerer | None]
     head: Callable[[Terms], HeadShape] | None = None
     prompt: Callable[[Terms, Record], list[int]] | None = None
+    embedder: Callable[[Terms, OpenModel, int], TextEmbedder] | None = None
     looked_at: tuple[str, ...] = ()
     of_scope: tuple[str, ...] = ()
     temperature: Callable[[Terms, OpenModel, Sequence[Record]], float] | None = None

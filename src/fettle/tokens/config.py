@@ -9,6 +9,8 @@ from pydantic import NonNegativeInt
 from fettle.config.settings import Settings
 
 TooLong = Literal["cut", "drop", "split"]
+CutAt = Literal["signs", "blanks"]
+Scheme = Literal["bio", "bilou"]
 
 
 class PromptSettings(Settings):
@@ -29,3 +31,14 @@ class PromptSettings(Settings):
     too_long: TooLong = "cut"
     """Rows over max_length: cut at the end (their stop token is then not learned), dropped, or, where they are plain
     text, split into rows of their own (nothing is lost). All are counted."""
+
+
+class TagSettings(Settings):
+    """How spans become tags (task tag)."""
+
+    scheme: Scheme = "bio"
+    """What tags say. bio: where a span begins and goes on. bilou: also where it ends, and when it is one word."""
+
+    cut_at: CutAt = "signs"
+    """Where words end. signs: at blanks and around signs. blanks: at blanks only, for texts whose signs already stand
+    apart; a span then never ends before a sign that touches it."""

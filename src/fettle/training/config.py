@@ -104,3 +104,21 @@ class TrainingSettings(Settings):
 
     keep_checkpoints: NonNegativeInt = 2
     """Latest checkpoints that stay on disk beside the best one. 0: all."""
+
+
+class EmbedSettings(Settings):
+    """How vectors of texts are learned (task embed): what pulls them together, and what apart."""
+
+    temperature: PositiveFloat = 0.05
+    """What cosines are divided by in the loss. The smaller, the more the nearest wrong answers count."""
+
+    is_symmetric: bool = False
+    """Whether a match is to find its text as well, as half of the loss."""
+
+    repeats_count: bool = False
+    """Whether a text that belongs to the same text elsewhere, or stands in a step several times, counts as wrong each
+    time all the same."""
+
+    scores: Literal["order", "cosine"] = "order"
+    """What is learned from scores. order: the nearer of two pairs has the larger cosine (CoSENT). cosine: the cosine is
+    the score itself, from -1 to 1."""

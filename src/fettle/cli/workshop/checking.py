@@ -93,7 +93,8 @@ def clean_command(
 ) -> None:
     """Mend a version into the next one. Every row that changes or goes is noted with its reason; the old one stays.
 
-    Operations: repair, strip, redact, deduplicate, drop, keep, drop-where, length, sample, balance, labels, relabel.
+    Operations: repair, strip, redact, deduplicate, drop, keep, drop-where, length, sample, balance, labels, mine,
+    relabel.
 
     \b
     fettle data clean tickets repair deduplicate=near redact=mask

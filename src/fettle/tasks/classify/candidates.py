@@ -23,7 +23,8 @@ from fettle.tasks.classify.samples import LABELLED_SAMPLES
 from fettle.tasks.task import Method, Terms
 from fettle.tasks.words import next_token, room_for_prompt, word_reader
 from fettle.tokens.example import Example
-from fettle.tokens.template import Turn, encode_prompt, encode_turns, learned_turns
+from fettle.tokens.template import encode_prompt, encode_turns, learned_turns
+from fettle.tokens.tools import Turn
 
 
 class LabelEncoder:

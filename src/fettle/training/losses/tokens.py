@@ -1,4 +1,4 @@
-"""Losses that never hold all logits at once: the head and the loss, chunk by chunk, with the gradient made on the way.
+"""The loss of tokens without ever holding all logits: head and loss chunk by chunk, the gradient made on the way.
 
 Axes: R reads, C reads of a chunk, D width, V vocabulary.
 """

@@ -21,8 +21,10 @@ def make_terms(
         survey=survey,
         prompt=settings.prompt,
         head=settings.head,
+        tag=settings.tag,
         decoding=settings.decoding,
         training=settings.training,
+        embed=settings.embed,
         attention=attention,
         max_length=max_length,
     )

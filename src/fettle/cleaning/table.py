@@ -17,6 +17,7 @@ from fettle.cleaning.config import (
     KeepSettings,
     LabelsSettings,
     LengthSettings,
+    MineSettings,
     RedactSettings,
     RelabelSettings,
     RepairSettings,
@@ -30,6 +31,7 @@ from fettle.cleaning.operations.deduplicate import make_deduplicate
 from fettle.cleaning.operations.drop import make_drop
 from fettle.cleaning.operations.filters import make_drop_where, make_keep, make_length, make_sample
 from fettle.cleaning.operations.labels import make_labels
+from fettle.cleaning.operations.mine import make_mine
 from fettle.cleaning.operations.redact import make_redact
 from fettle.cleaning.operations.relabel import make_relabel
 from fettle.cleaning.operations.repair import make_repair
@@ -59,5 +61,6 @@ OPERATIONS: dict[str, Entry] = {
     "sample": Entry(SampleSettings, make_sample, "num_rows", "sample=1000"),
     "balance": Entry(BalanceSettings, make_balance, "how", "balance=down"),
     "labels": Entry(LabelsSettings, make_labels, "how", "labels=merge"),
+    "mine": Entry(MineSettings, make_mine, "num_others", "mine=3"),
     "relabel": Entry(RelabelSettings, make_relabel, "file", "relabel=reviewed.csv"),
 }

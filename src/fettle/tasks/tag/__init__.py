@@ -1,0 +1,1 @@
+"""tag: the spans of a text, each with its label."""
