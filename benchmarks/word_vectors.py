@@ -23,6 +23,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -66,22 +67,31 @@ def main() -> None:
         "machine": f"{platform.processor() or platform.machine()}, Python {platform.python_version()}",
         "versions": {name: version(name) for name in ("numpy", "scipy", "torch", "tokenizers", "pyarrow")},
         "settings": {"size": SIZE, "window": WINDOW, "epochs": EPOCHS, "glove_epochs": GLOVE_EPOCHS, "threads": 1},
-        **learning(asked),
-        "reading": reading(),
+        "runs": [],
     }
-    if asked.json:
-        OUT.write_text(json.dumps(results, indent=1) + "\n")
+
+    def keep(name: str, result: dict[str, Any]) -> None:
+        """Put down what there is so far, so that a run cut short is not lost."""
+        print(json.dumps(result), flush=True)
+        if name == "runs":
+            results["runs"].append(result)
+        else:
+            results[name] = result
+        if asked.json:
+            OUT.write_text(json.dumps(results, indent=1) + "\n")
+
+    learning(asked, keep)
+    keep("reading", reading())
 
 
-def learning(asked: argparse.Namespace) -> dict[str, Any]:
+def learning(asked: argparse.Namespace, keep: Callable[[str, dict[str, Any]], None]) -> None:
     """Every engine on the same text."""
     texts = first_lines(asked.text, asked.megabytes * 1_000_000)
-    began = time.perf_counter()
+    began = time.process_time()
     corpus = read_corpus(texts, Division(), 400_000, 5)
-    text = {"megabytes": asked.megabytes, "words": len(corpus.words_T), "vocabulary": len(corpus.words)}
-    text["seconds_to_divide"] = round(time.perf_counter() - began, 1)
-    print(json.dumps(text), flush=True)
-    runs: list[dict[str, Any]] = []
+    text: dict[str, Any] = {"megabytes": asked.megabytes, "words": len(corpus.words_T)}
+    text |= {"vocabulary": len(corpus.words), "processor_seconds_to_divide": round(time.process_time() - began, 1)}
+    keep("text", text)
     vectors: dict[tuple[str, str], Any] = {}
     for engine, way in RUNS:
         spent, vectors[engine, way] = learned(engine, way, corpus, asked.gensim)
@@ -90,9 +100,7 @@ def learning(asked: argparse.Namespace) -> dict[str, Any]:
         result |= {name: round(value, 4) for name, value in quality(corpus.words, vectors[engine, way], asked).items()}
         if engine == "gensim":
             result["neighbours"] = round(overlap(vectors["fettle", way], vectors[engine, way]), 3)
-        runs.append(result)
-        print(json.dumps(result), flush=True)
-    return {"text": text, "runs": runs}
+        keep("runs", result)
 
 
 def first_lines(path: Path, num_bytes: int) -> list[str]:
@@ -179,7 +187,7 @@ def reading() -> dict[str, Any]:
         began, processor = time.perf_counter(), time.process_time()
         with path.open("rb") as stream:
             read = read_vectors(stream, str(path), FILE_WORDS)
-        result = {
+        return {
             "words": len(read.words),
             "numbers": FILE_SIZE,
             "file_megabytes": round(path.stat().st_size / 1e6),
@@ -188,8 +196,6 @@ def reading() -> dict[str, Any]:
             "table_megabytes": round(read.vectors_VD.nbytes / 1e6),
             "memory_grown_megabytes": round((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1e3),
         }
-    print(json.dumps(result), flush=True)
-    return result
 
 
 if __name__ == "__main__":

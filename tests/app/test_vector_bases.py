@@ -21,7 +21,8 @@ from fettle.app.evaluating import evaluate
 from fettle.app.listing import base_cards, get_bundle
 from fettle.app.opening import open_tuned
 from fettle.app.planning import ResolvedPlan, resolve_plan
-from fettle.app.preflight import Prepared, inspect, prepare
+from fettle.app.preflight import inspect
+from fettle.app.preparing.rows import Prepared, prepare
 from fettle.app.running import resume_run, start_run
 from fettle.app.using import load
 from fettle.data.records import PlainText, Row, Span, TaggedText, TextPair
@@ -261,3 +262,10 @@ def test_an_embedder_of_vectors_is_tuned(workspace: Workspace) -> None:
     store_rows(workspace, "pairs", "embed", rows)
     result = start_run(workspace, plan_of("skip-gram", recipe="embed", data="pairs"), "embedder")
     assert result.ending == "done"
+
+
+def test_a_rate_for_deep_models_is_told(workspace: Workspace, file: Path) -> None:
+    slow, fast = plan_of(file, "training.learning_rate=1e-4"), plan_of(file)
+    told = [" ".join(inspect(prepare(workspace, plan.settings), plan.settings).warnings) for plan in (slow, fast)]
+    assert ["is one for deep models" in words for words in told] == [True, False]
+    assert resolve_plan("classify-vectors", ["data=intents"]).settings.base == "skip-gram"

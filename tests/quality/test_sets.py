@@ -163,7 +163,7 @@ def test_a_rare_topic_has_the_words_of_the_set_and_is_not_from_elsewhere(seed):
     assert len(found.strange) <= 120
 
 
-@given(st.integers(0, 2**16), st.integers(1, 30))
+@given(st.integers(0, 2**16), st.integers(10, 30))
 def test_newness_is_0_for_words_of_the_set_and_1_for_none_of_them(seed, num_rows):
     generator = np.random.default_rng(seed)
     common = sparse.csr_matrix(generator.integers(1, 4, (40, 6)).astype(float))
@@ -174,10 +174,16 @@ def test_newness_is_0_for_words_of_the_set_and_1_for_none_of_them(seed, num_rows
     assert _newness(other, group) == 1.0
 
 
+def test_odd_rows_that_share_nothing_are_no_group():
+    words = sparse.csr_matrix(np.vstack([np.tile([1.0, 0, 0, 0], (30, 1)), [[0, 1, 1, 0]], [[0, 0, 1, 1]]]))
+    assert _newness(words, np.array([30])) <= 0.0
+    assert _newness(words, np.array([30, 31])) == 0.5
+
+
 def test_newness_is_what_is_beyond_usual():
-    # Each of four rows outside has one word of its own beside one that all share; of the group's two words one is new.
-    rows = [[1, 1, 0, 0, 0, 0], [1, 0, 1, 0, 0, 0], [1, 0, 0, 1, 0, 0], [1, 0, 0, 0, 1, 0], [3, 0, 0, 0, 0, 2]]
-    assert _newness(sparse.csr_matrix(np.array(rows, float)), np.array([4])) == 0.0
+    # Each of four rows outside has one word of its own beside one that all share; so has each of the group.
+    rows = [[1, 1, 0, 0, 0, 0], [1, 0, 1, 0, 0, 0], [1, 0, 0, 1, 0, 0], [1, 0, 0, 0, 1, 0], *[[3, 0, 0, 0, 0, 2]] * 10]
+    assert _newness(sparse.csr_matrix(np.array(rows, float)), np.arange(4, 14)) == 0.0
 
 
 @pytest.mark.parametrize("start", [0, 3_500, 7_003])

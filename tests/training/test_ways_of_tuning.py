@@ -71,7 +71,6 @@ def run(
     stop: int = 1000,
     start: Checkpoint | None = None,
     probe: object = None,
-    is_compiled: bool = False,
     **settings: object,
 ) -> tuple[OpenModel, Memory]:
     """One process of a run."""
@@ -87,7 +86,7 @@ def run(
         should_stop=stop_after(stop),
         **{"keep": "last", "keep_checkpoints": 0, **settings},
     )
-    job.dtype, job.is_compiled = dtype, is_compiled
+    job.dtype = dtype
     train(job, start)
     return model, memory
 
@@ -331,16 +330,3 @@ def test_weights_that_stay_still_are_left_to_the_bit_even_in_bfloat16(
 def test_rows_of_a_step_may_be_one_and_the_noise_no_number_spoils(tiny_base: Path, tmp_path: Path) -> None:
     _, memory = run(tiny_base, tmp_path, "all", embedding_noise=5.0, rows_per_step=1)
     assert np.isfinite([step.loss for step in memory.steps]).all()
-
-
-@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore:The .grad attribute:UserWarning")
-@pytest.mark.usefixtures("never_compiled")
-def test_a_compiled_run_with_all_of_it_ends_with_the_same_bits_after_a_stop(tiny_base: Path, tmp_path: Path) -> None:
-    words = {"average": 0.9, "embedding_noise": 3.0, "layer_decay": 0.5, "is_compiled": True}
-    whole, _ = run(tiny_base, tmp_path / "whole", "last:1", **words)
-    torch.compiler.reset()
-    model, _ = run(tiny_base, tmp_path / "again", "last:1", start=CheckpointStore(tmp_path / "whole").load(4), **words)
-    assert are_same_bits(copy_of(whole), copy_of(model))
-    torch.compiler.reset()
-    plain, _ = run(tiny_base, tmp_path / "plain", "last:1", **{**words, "is_compiled": False})
-    assert all(torch.allclose(weight, copy_of(plain)[name], atol=1e-4) for name, weight in copy_of(whole).items())

@@ -14,7 +14,7 @@ from fettle.app.listing import get_bundle
 from fettle.app.opening import base_of_bundle, open_tuned
 from fettle.artifacts.bundle import Bundle, pack_bundle
 from fettle.artifacts.export import Parity, export_hf
-from fettle.data.inputs import check_output, read_inputs, write_outputs
+from fettle.data.inputs import InputTable, check_output, read_inputs, write_outputs
 from fettle.data.records import Record
 from fettle.errors import Fault, RequestError, near_misses
 from fettle.generation.answer import Answer
@@ -27,7 +27,8 @@ from fettle.tokens.template import encode_beginning, encode_prompt
 from fettle.tokens.tools import Turn
 
 _MOST_LABEL_COLUMNS = 20
-_COLUMNS = ("answer", "in words", "probability")
+_NUM_NEAREST = 3
+_ITEM = "item"
 _PARITY_PROMPTS = 16
 _PARITY_TOKENS = 32
 EXPORT_FORMATS = ("hf", "file")
@@ -241,15 +242,60 @@ def predict_file(
         raise RequestError(f"{reference} reads one text at a time", where="--map", expected="one column as text")
     answers = model.predict(table.pairs() if model.compares and table.other else table.questions(), progress)
     labels = model.bundle.labels if len(model.bundle.labels) <= _MOST_LABEL_COLUMNS else ()
-    said = [_cells(answer, labels) for answer in answers]
-    columns = [name for name in (*_COLUMNS, *map(_column_of, labels)) if any(name in cells for cells in said)]
+    _write_beside(out, table, [_cells(answer, labels) for answer in answers])
+    return PredictResult(out, len(table.rows), table.refused, sum(not answer.is_complete for answer in answers))
+
+
+@dataclass(frozen=True)
+class Search:
+    """A table of texts, a table of the items that they are to find, and the table to write.
+
+    `column_map` names the column that is read: `text` in the first, `item` in the second.
+    """
+
+    file: Path
+    items: Path
+    out: Path
+    column_map: Mapping[str, str] = field(default_factory=dict)
+
+
+def search_file(
+    workspace: Workspace, reference: str, search: Search, progress: Callable[[int], None] | None = None
+) -> PredictResult:
+    """For every row of a table the nearest items, the best first, beside its own columns."""
+    check_output(search.out)
+    maps = search.column_map.items()
+    table = read_inputs(search.file, {column: name for column, name in maps if name != _ITEM})
+    items = read_inputs(search.items, {column: "text" for column, name in maps if name == _ITEM})
+    different = [item for item in dict.fromkeys(items.questions()) if item.strip()]
+    if not different:
+        raise RequestError("no item has a text", where=str(search.items), attempt=f"--map COLUMN={_ITEM}")
+    found = load(reference, workspace).nearest(table.questions(), different, _NUM_NEAREST)
+    _write_beside(search.out, table, [_found_cells(nearest) for nearest in found])
+    if progress:
+        progress(len(table.rows))
+    return PredictResult(search.out, len(table.rows), [*table.refused, *items.refused], 0)
+
+
+def _found_cells(nearest: Sequence[tuple[str, float]]) -> dict[str, object]:
+    """What a table says of the items that were found: each with its cosine."""
+    cells: dict[str, object] = {}
+    for place, (item, cosine) in enumerate(nearest, start=1):
+        number = f" {place}" if place > 1 else ""
+        cells |= {f"answer{number}": item, f"score{number}": round(cosine, 6)}
+    return cells
+
+
+def _write_beside(out: Path, table: InputTable, said: Sequence[Mapping[str, object]]) -> None:
+    """Write a table with what was said of each row beside its own columns."""
+    fullest_first = sorted(said, key=len, reverse=True)  # so that columns stand in their order
+    columns = dict.fromkeys(name for cells in fullest_first for name in cells)
     names = {name: _free_column(name, table.columns) for name in columns}
     rows = [
         {**row, **{names[name]: cells.get(name, "") for name in columns}}
         for row, cells in zip(table.rows, said, strict=True)
     ]
     write_outputs(out, [*table.columns, *names.values()], rows)
-    return PredictResult(out, len(rows), table.refused, sum(not answer.is_complete for answer in answers))
 
 
 def _cells(answer: Answer, labels: Sequence[str]) -> dict[str, object]:
@@ -260,11 +306,7 @@ def _cells(answer: Answer, labels: Sequence[str]) -> dict[str, object]:
     if answer.text in answer.probabilities:  # an answer that is none of the labels has none
         cells["probability"] = round(answer.probabilities[answer.text], 6)
     known = [label for label in labels if label in answer.probabilities]
-    return {**cells, **{_column_of(label): round(answer.probabilities[label], 6) for label in known}}
-
-
-def _column_of(label: str) -> str:
-    return f"p({label})"
+    return {**cells, **{f"p({label})": round(answer.probabilities[label], 6) for label in known}}
 
 
 def export(workspace: Workspace, reference: str, to: str, out: Path, base: str | None = None) -> Parity | None:

@@ -56,7 +56,7 @@ _MOST_STRANGE = 0.04
 """The largest share that can be strange. What more rows have in common is a topic of the set."""
 
 _FEWEST_ROWS_OF_A_GROUP = 10
-"""Fewer rows must lie further apart: every odd row has words of its own."""
+"""Fewer rows must lie further apart and share their own words: every odd row has some."""
 
 _WEIGHT_OF_NEIGHBOURS = 0.6
 _ROWS_THAT_SHOW_A_GROUP = 1_500
@@ -254,7 +254,9 @@ def _newness(words: sparse.csr_matrix, group: Places) -> float:
         outside = np.random.default_rng(0).choice(outside, _MOST_ROWS_OUTSIDE, replace=False)
     users = np.asarray(uses[outside].sum(axis=0)).ravel()
     usual = float(np.mean(uses[outside] @ (users == 1) / np.diff(uses[outside].indptr)))
-    new = float(np.mean(uses[group] @ (users == 0) / np.diff(uses[group].indptr)))
+    fewest_users = 1 if len(group) >= _FEWEST_ROWS_OF_A_GROUP else 2
+    own = (users == 0) & (np.asarray(uses[group].sum(axis=0)).ravel() >= fewest_users)
+    new = float(np.mean(uses[group] @ own / np.diff(uses[group].indptr)))
     return (new - usual) / (1.0 - usual) if usual < 1.0 else 0.0
 
 
