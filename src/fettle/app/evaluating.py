@@ -6,7 +6,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from typing import Any
 
@@ -249,7 +249,7 @@ def _base_outcomes(
         "fettle": version("fettle-llm"),
         "base": source.as_json(),
         "task": asker.task.name,
-        "labels": asker.labels,
+        "survey": asdict(asker.survey),
         "metrics": asker.method.metrics,
         "method": asker.method.name,
         "head": [settings["head"], settings["seed"]] if asker.method.head else None,
