@@ -68,6 +68,7 @@ def main() -> None:
     parser.add_argument("--seeds", default="0,1,2")
     parser.add_argument("--set", action="append", default=[], help="a setting of fettle's runs: tag.scheme=bilou")
     parser.add_argument("--systems", default=",".join(SYSTEMS))
+    parser.add_argument("--core", type=int, default=min(os.sched_getaffinity(0)), help="the only one that a run has")
     parser.add_argument("--matrix", action="store_true")
     parser.add_argument("--one", nargs=3, help=argparse.SUPPRESS)
     chosen = parser.parse_args()
@@ -117,7 +118,7 @@ def keep_one(chosen: argparse.Namespace, which: tuple[str, str, str]) -> None:
     if path.exists():
         return
     command = [sys.executable, "-m", "benchmarks.entities", str(chosen.workspace), "--one", *which]
-    command += [f"--{folder}={getattr(chosen, folder)}" for folder in ("data", "base", "out")]
+    command += [f"--{folder}={getattr(chosen, folder)}" for folder in ("data", "base", "out", "core")]
     command += [f"--set={assignment}" for assignment in chosen.set]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
@@ -135,6 +136,7 @@ def keep_one(chosen: argparse.Namespace, which: tuple[str, str, str]) -> None:
 def run_one(workspace: Workspace, chosen: argparse.Namespace, which: tuple[str, str, int]) -> dict[str, object]:
     """Train and test in this process."""
     name, system, seed = which
+    os.sched_setaffinity(0, [chosen.core])
     torch.set_num_threads(1)
     learned, tested = rows_of(workspace, name)
     run = run_fettle if system == "fettle" else run_plain

@@ -61,6 +61,7 @@ def never_compiled() -> Iterator[None]:
 
     limit = torch._dynamo.config.recompile_limit
     torch.compiler.reset()
+    torch._dynamo.utils.counters.clear()
     yield
     torch.compiler.reset()
     torch._dynamo.config.recompile_limit = limit

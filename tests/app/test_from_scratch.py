@@ -15,7 +15,7 @@ import torch
 from app_fixtures import one_core, workspace  # noqa: F401
 from app_kit import hashes_of, never_stop, refuse_to, stop_after, store_rows
 
-import fettle.app.opening as opening
+import fettle.app.bases.fresh as fresh
 from fettle.app import evaluating
 from fettle.app.evaluating import HeldOut, evaluate
 from fettle.app.listing import base_cards, base_facts, get_bundle
@@ -26,7 +26,7 @@ from fettle.app.running import resume_run, start_run
 from fettle.app.using import Continuation, export, load
 from fettle.data.records import PlainText, Row
 from fettle.errors import DamagedFile, RequestError, UnknownName, UnsoundPlan
-from fettle.evaluation.metrics import bits_per_byte
+from fettle.evaluation.metrics.losses import bits_per_byte
 from fettle.generation.reading import RowLoss
 from fettle.jobs.run import RunFolder
 from fettle.storage.workspace import Workspace, open_workspace
@@ -58,7 +58,7 @@ def test_a_run_stopped_twice_leaves_the_same_bundle_weights(
     whole = start_run(workspace, plan_of(*more), "whole")
     stop_after(monkeypatch, 1)
     assert start_run(workspace, plan_of(*more), "torn").ending == "paused"
-    monkeypatch.setattr(opening, "make_fresh_base", refuse_to("learn the vocabulary again"))
+    monkeypatch.setattr(fresh, "make_fresh_base", refuse_to("learn the vocabulary again"))
     stop_after(monkeypatch, 2)
     assert resume_run(workspace, "torn").progress.step == 3
     never_stop(monkeypatch)

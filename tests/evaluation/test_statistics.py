@@ -1,9 +1,8 @@
-"""Laws of intervals and tests: coverage by simulation, scipy and brute force as judges."""
+"""Laws of intervals: coverage by simulation, scipy and brute force as judges."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import product
 
 import numpy as np
 import pytest
@@ -13,24 +12,32 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from fettle.evaluation import statistics
-from fettle.evaluation.metrics import label_codes, macro_f1, macro_f1_of_codes
+from fettle.evaluation.metrics.labels import macro_f1, macro_f1_statistic
 from fettle.evaluation.statistics import (
-    Comparison,
     Estimate,
+    Statistic,
     bootstrap_mean,
     bootstrap_statistic,
-    compare_paired,
     expected_half_width,
-    mcnemar_exact,
-    paired_permutation,
+    plain_mean,
+    plain_value,
     rows_needed,
+    share_of,
     wilson,
 )
 
 SETTINGS = settings(deadline=None, max_examples=60, database=None, derandomize=True)
-HIT_PAIRS = st.lists(st.tuples(st.sampled_from([0.0, 1.0]), st.sampled_from([0.0, 1.0])), min_size=1, max_size=40)
 GRADES = st.floats(-100.0, 100.0, allow_subnormal=False)
-SCORES = st.one_of(st.sampled_from([0.0, 1.0]), GRADES)
+
+
+def of_rows(measure: Callable[[NDArray[np.intp]], float]) -> Statistic:
+    """The plain way: every resample spelt out as row numbers, in order, and measured by itself."""
+
+    def statistic(counts_DR: NDArray[np.float64]) -> NDArray[np.float64]:
+        rows = np.arange(counts_DR.shape[1])
+        return np.array([measure(np.repeat(rows, counts.astype(int))) for counts in counts_DR])
+
+    return statistic
 
 
 def columns(pairs: list[tuple[float, float]]) -> tuple[list[float], list[float]]:
@@ -117,7 +124,9 @@ def test_bca_agrees_with_scipy(rows: NDArray[np.float64], statistic: Callable[..
         for method in ("BCa", "percentile")
     )
     wanted, unwanted = np.array(judge.confidence_interval), np.array(plain.confidence_interval)
-    interval = bootstrap_statistic(len(rows), lambda chosen: float(statistic(rows[chosen])), resamples=20_000).interval
+    interval = bootstrap_statistic(
+        len(rows), of_rows(lambda chosen: float(statistic(rows[chosen]))), resamples=20_000
+    ).interval
     tolerance = 0.03 * (wanted[1] - wanted[0])
     assert interval == pytest.approx(tuple(wanted), abs=tolerance)
     assert np.abs(np.subtract(interval, unwanted)).max() > 2 * tolerance
@@ -126,9 +135,11 @@ def test_bca_agrees_with_scipy(rows: NDArray[np.float64], statistic: Callable[..
 @pytest.mark.parametrize("rows", [SKEWED, -SKEWED, HITS])
 def test_a_mean_is_a_statistic_and_weights_travel_with_their_rows(rows: NDArray[np.float64]) -> None:
     weights = 1.0 / (0.2 + np.abs(rows))
-    judge = bootstrap_statistic(len(rows), lambda chosen: float(rows[chosen].mean()))
+    judge = bootstrap_statistic(len(rows), of_rows(lambda chosen: float(rows[chosen].mean())))
     assert bootstrap_mean(rows.tolist()).interval == pytest.approx(judge.interval, abs=1e-9)
-    judge = bootstrap_statistic(len(rows), lambda chosen: float(np.average(rows[chosen], weights=weights[chosen])))
+    judge = bootstrap_statistic(
+        len(rows), of_rows(lambda chosen: float(np.average(rows[chosen], weights=weights[chosen])))
+    )
     weighted = bootstrap_mean(rows.tolist(), weights.tolist())
     assert weighted.value == pytest.approx(judge.value, abs=1e-12)
     # A ratio is not linear in its rows: leaving one out and its influence differ a little.
@@ -143,7 +154,7 @@ def test_below_ten_rows_the_interval_is_of_percentiles() -> None:
         drawn.append(chosen.copy())
         return float(rows[chosen].mean())
 
-    estimate = bootstrap_statistic(9, mean, resamples=500)
+    estimate = bootstrap_statistic(9, of_rows(mean), resamples=500)
     assert len(drawn) == 501
     means = [rows[chosen].mean() for chosen in drawn[1:]]
     assert estimate.interval == pytest.approx(tuple(np.quantile(means, [0.025, 0.975])), abs=1e-9)
@@ -155,9 +166,9 @@ def test_grouped_jackknife_keeps_the_skewness(monkeypatch: pytest.MonkeyPatch) -
     def mean(chosen: NDArray[np.intp]) -> float:
         return float(rows[chosen].mean())
 
-    grouped = bootstrap_statistic(1000, mean, resamples=2000).interval
+    grouped = bootstrap_statistic(1000, of_rows(mean), resamples=2000).interval
     monkeypatch.setattr(statistics, "_MAX_JACKKNIFE_GROUPS", 1000)
-    single = bootstrap_statistic(1000, mean, resamples=2000).interval
+    single = bootstrap_statistic(1000, of_rows(mean), resamples=2000).interval
     percentiles = np.array(single) - rows.mean()
     assert grouped == pytest.approx(single, abs=0.05 * float(np.ptp(percentiles)))
     assert single == pytest.approx(bootstrap_mean(rows.tolist(), resamples=2000).interval, abs=1e-9)
@@ -187,7 +198,7 @@ def test_the_same_seed_gives_the_same_interval_whatever_fits_in_memory(monkeypat
     whole = bootstrap_mean(values, resamples=300)
     assert bootstrap_mean(values, resamples=300) == whole
     assert bootstrap_mean(values, resamples=300, seed=1).interval != whole.interval
-    monkeypatch.setattr(statistics, "_DRAWS_IN_MEMORY", 700)
+    monkeypatch.setattr(statistics, "DRAWS_IN_MEMORY", 700)
     assert bootstrap_mean(values, resamples=300) == whole
 
 
@@ -202,8 +213,7 @@ def test_macro_f1_can_be_bootstrapped() -> None:
     generator = np.random.default_rng(4)
     expected = generator.choice(["a", "b", "c"], size=300)
     predicted = np.where(generator.random(300) < 0.8, expected, generator.choice(["a", "b", "c"], size=300))
-    want, got = label_codes(expected.tolist(), predicted.tolist())
-    estimate = bootstrap_statistic(300, lambda rows: macro_f1_of_codes(want[rows], got[rows]), resamples=1000)
+    estimate = bootstrap_statistic(300, macro_f1_statistic(expected.tolist(), predicted.tolist()), resamples=1000)
     low, high = estimate.interval
     assert estimate.value == pytest.approx(macro_f1(expected.tolist(), predicted.tolist()))
     assert low < estimate.value < high
@@ -211,111 +221,30 @@ def test_macro_f1_can_be_bootstrapped() -> None:
     assert (high - low) / 2 == pytest.approx(expected_half_width(300, estimate.value), rel=0.25)
 
 
+@SETTINGS
+@given(st.lists(st.tuples(GRADES, st.sampled_from([0.0, 0.25, 3.0])), min_size=1, max_size=20), st.integers(0, 99))
+def test_a_share_of_drawn_rows_is_that_of_the_rows_spelt_out(rows: list[tuple[float, float]], seed: int) -> None:
+    parts, wholes = (np.array(column) for column in columns(rows))
+    counts_DR = np.random.default_rng(seed).integers(0, 4, size=(5, len(rows))).astype(float)
+    for counts, share in zip(counts_DR, share_of(parts, wholes)(counts_DR), strict=True):
+        chosen = np.repeat(np.arange(len(rows)), counts.astype(int))
+        whole = wholes[chosen].sum()
+        assert share == pytest.approx(parts[chosen].sum() / whole if whole > 0.0 else 0.0, rel=1e-9, abs=1e-9)
+
+
+def test_the_share_of_two_columns_has_the_interval_of_the_weighted_mean() -> None:
+    generator = np.random.default_rng(12)
+    weights = generator.integers(1, 9, size=80).astype(float)
+    values = generator.normal(size=80)
+    judge = bootstrap_mean(values.tolist(), weights.tolist())
+    share = bootstrap_statistic(80, share_of(values * weights, weights))
+    assert share.value == pytest.approx(judge.value, abs=1e-12)
+    assert share.interval == pytest.approx(judge.interval, abs=0.02 * float(np.ptp(judge.interval)))
+
+
 def test_a_statistic_that_fails_on_a_resample_is_refused() -> None:
     with pytest.raises(ValueError, match="not finite"):
-        bootstrap_statistic(3, lambda rows: float("nan") if len(set(rows.tolist())) == 1 else 0.5)
-
-
-@SETTINGS
-@given(HIT_PAIRS)
-def test_mcnemar_is_the_binomial_on_discordant_pairs(pairs: list[tuple[float, float]]) -> None:
-    only_a, only_b = pairs.count((1.0, 0.0)), pairs.count((0.0, 1.0))
-    p = mcnemar_exact(*columns(pairs))
-    if only_a + only_b == 0:
-        assert p == 1.0
-    else:
-        assert p == pytest.approx(stats.binomtest(only_a, only_a + only_b, 0.5).pvalue)
-
-
-@SETTINGS
-@given(st.lists(st.tuples(GRADES, st.floats(0.1, 10.0)), min_size=1, max_size=9))
-def test_the_permutation_test_counts_every_flip(rows: list[tuple[float, float]]) -> None:
-    differences, weights = columns(rows)
-    shifts = [difference * weight for difference, weight in rows]
-    reach = abs(sum(shifts)) - 1e-12 * sum(map(abs, shifts))
-    flips = [
-        abs(sum(s * shift for s, shift in zip(signs, shifts, strict=True))) >= reach
-        for signs in product([-1, 1], repeat=len(shifts))
-    ]
-    assert paired_permutation(differences, weights) == pytest.approx(sum(flips) / len(flips), abs=1e-12)
-
-
-@SETTINGS
-@given(HIT_PAIRS.filter(lambda pairs: sum(left != right for left, right in pairs) <= 12))
-def test_flipping_binary_differences_is_mcnemar(pairs: list[tuple[float, float]]) -> None:
-    differences = [left - right for left, right in pairs]
-    assert paired_permutation(differences) == pytest.approx(mcnemar_exact(*columns(pairs)), abs=1e-12)
-
-
-def test_drawn_flips_agree_with_counted_ones(monkeypatch: pytest.MonkeyPatch) -> None:
-    differences = np.random.default_rng(6).normal(0.4, 1.0, size=12).tolist()
-    counted = paired_permutation(differences)
-    monkeypatch.setattr(statistics, "_MAX_ENUMERATED_DIFFERENCES", 0)
-    drawn = paired_permutation(differences)
-    assert 0.02 < counted < 0.8
-    assert drawn != counted
-    assert drawn == pytest.approx(counted, abs=0.02)
-    monkeypatch.setattr(statistics, "_DRAWS_IN_MEMORY", 1200)
-    assert paired_permutation(differences) == pytest.approx(counted, abs=0.02)
-
-
-def test_drawn_p_is_never_zero_and_counts_the_data_as_a_flip() -> None:
-    assert paired_permutation([1.0] * 60, resamples=99) == 1 / 100
-    assert paired_permutation([1.0, -1.0] * 30, resamples=99) == 1.0
-    assert paired_permutation([0.0] * 60) == 1.0
-
-
-def test_p_is_uniform_when_nothing_differs() -> None:
-    generator = np.random.default_rng(11)
-    ps = [paired_permutation(generator.normal(size=30).tolist(), resamples=199) for _ in range(400)]
-    assert stats.kstest(ps, "uniform").pvalue > 0.01
-
-
-@SETTINGS
-@given(st.lists(st.tuples(SCORES, SCORES, st.floats(0.1, 9.0)), min_size=1, max_size=25), st.booleans())
-def test_swapping_a_and_b_negates_the_difference_and_keeps_p(
-    rows: list[tuple[float, float, float]], is_weighted: bool
-) -> None:
-    a, b, weights = ([row[column] for row in rows] for column in range(3))
-    given_weights = weights if is_weighted else None
-    ahead = compare_paired("a", "b", "score", a, b, weights=given_weights, is_binary=False)
-    behind = compare_paired("b", "a", "score", b, a, weights=given_weights, is_binary=False)
-    assert (behind.a, behind.b, behind.p) == ("b", "a", ahead.p)
-    assert behind.difference == -ahead.difference
-    assert behind.interval == pytest.approx((-ahead.interval[1], -ahead.interval[0]), abs=1e-9)
-
-
-def test_a_comparison_is_a_minus_b_with_the_test_that_fits() -> None:
-    a, b = [1.0] * 18 + [0.0] * 12, [1.0] * 5 + [0.0] * 23 + [1.0] * 2
-    weights = [1.0, 3.0] * 15
-    differences = [left - right for left, right in zip(a, b, strict=True)]
-    binary = compare_paired("tuned", "base", "accuracy", a, b, is_binary=True)
-    graded = compare_paired("tuned", "base", "score", a, b, is_binary=False)
-    weighted = compare_paired("tuned", "base", "accuracy", a, b, weights=weights, is_binary=True)
-    assert binary.difference == pytest.approx(18 / 30 - 7 / 30)
-    assert binary.interval == bootstrap_mean(differences).interval
-    assert binary.p == mcnemar_exact(a, b)
-    behind = compare_paired("base", "tuned", "accuracy", b, a, is_binary=True)
-    assert (-behind.interval[1], -behind.interval[0], behind.p) == pytest.approx((*binary.interval, binary.p))
-    assert graded.p == paired_permutation(differences) != binary.p
-    assert weighted.p == paired_permutation(differences, weights)
-    assert weighted.difference == pytest.approx(np.average(differences, weights=weights))
-
-
-def test_pairing_sees_what_two_separate_intervals_hide() -> None:
-    hardness = np.random.default_rng(9).normal(0.0, 5.0, size=80)
-    better = hardness + 0.5 + np.random.default_rng(10).normal(0.0, 0.2, size=80)
-    comparison = compare_paired("new", "old", "score", better.tolist(), hardness.tolist(), is_binary=False)
-    assert comparison.interval[0] > 0.0
-    assert comparison.p < 0.001
-    assert bootstrap_mean(better.tolist()).interval[0] < bootstrap_mean(hardness.tolist()).interval[1]
-
-
-def test_results_become_plain_data() -> None:
-    assert Estimate(0.5, (0.25, 0.75)).as_json() == {"value": 0.5, "interval": [0.25, 0.75]}
-    comparison = Comparison("a", "b", "chrf", 0.1, (-0.1, 0.3), 0.4)
-    fields = {"a": "a", "b": "b", "metric": "chrf", "difference": 0.1, "interval": [-0.1, 0.3], "p": 0.4}
-    assert comparison.as_json() == fields
+        bootstrap_statistic(3, of_rows(lambda rows: float("nan") if len(set(rows.tolist())) == 1 else 0.5))
 
 
 @pytest.mark.parametrize(
@@ -335,12 +264,10 @@ def test_results_become_plain_data() -> None:
         lambda: bootstrap_mean([1.0, 2.0], [0.0, 0.0]),
         lambda: bootstrap_mean([1.0, 2.0], resamples=0),
         lambda: bootstrap_mean([1.0, 2.0], confidence=0.0),
-        lambda: bootstrap_statistic(0, lambda rows: 0.0),
-        lambda: mcnemar_exact([1.0], [1.0, 0.0]),
-        lambda: mcnemar_exact([0.5], [1.0]),
-        lambda: paired_permutation([1.0, 2.0], [1.0]),
-        lambda: paired_permutation([1.0] * 20, resamples=0),
-        lambda: compare_paired("a", "b", "m", [1.0, 0.0], [1.0], is_binary=False),
+        lambda: bootstrap_statistic(0, of_rows(lambda rows: 0.0)),
+        lambda: bootstrap_statistic(2, of_rows(lambda rows: 0.0), resamples=0),
+        lambda: plain_value(0, of_rows(lambda rows: 0.0)),
+        lambda: plain_mean([], []),
     ],
 )
 def test_what_makes_no_sense_is_refused(call: Callable[[], object]) -> None:

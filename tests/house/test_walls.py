@@ -29,7 +29,6 @@ WIDE_FUNCTIONS = {
     "app/running.py:_job": 7,
     "app/using.py:predict_file": 6,
     "errors.py:_rebuild": 6,
-    "evaluation/statistics.py:compare_paired": 7,
     "generation/decoding.py:_write": 6,
     "generation/decoding.py:complete": 6,
     "models/attention.py:path_attention": 10,

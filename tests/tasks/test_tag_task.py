@@ -88,14 +88,19 @@ def with_head(model: OpenModel, terms: Terms) -> OpenModel:
     return replace(model, head=fresh_head(HEAD.head(terms), 32, seed=1))
 
 
-def by_transformers(folder: Path, model: OpenModel, names: tuple[str, ...]) -> tuple[float, dict[str, Tensor]]:
-    """Loss and gradient of transformers' own model, its labels put to words that are cut by hand."""
+def open_by_transformers(folder: Path, model: OpenModel, num_tags: int) -> Any:
+    """Transformers' own model of this kind, with the same head."""
     network: Any = AutoModelForTokenClassification.from_pretrained(
-        folder, num_labels=len(names), dtype=torch.float64, attn_implementation="eager"
-    ).eval()
+        folder, num_labels=num_tags, attn_implementation="eager"
+    )
     assert model.head is not None
     classifier = network.classifier if hasattr(network, "classifier") else network.score
-    classifier.load_state_dict({name: weight.double() for name, weight in model.head.state_dict().items()})
+    classifier.load_state_dict(model.head.state_dict())
+    return network.double().eval()
+
+
+def learn_by_transformers(network: Any, model: OpenModel, names: tuple[str, ...]) -> tuple[float, dict[str, Tensor]]:
+    """Its loss and gradient, labels put to words that are cut by hand."""
     spelt = ["B-NAME I-NAME O O O O O O O O O B-PLACE O", " ".join("O" * 9), "O O B-NAME O O O B-NAME O"]
     losses, counts = [], 0
     for record, tags in zip(TEXTS, spelt, strict=True):
@@ -130,11 +135,12 @@ def test_loss_and_gradient_are_those_of_transformers(folders: dict[str, Path], m
     examples = [example for record in TEXTS for example in encoder.examples(record, "f:1")]
     layout, _ = layout_for(model.attention)
     objective = HEAD.objective(terms, layout)
+    theirs = open_by_transformers(folder, whole, len(names))
+    whole.network.double()
+    assert whole.head is not None
+    whole.head.double()
     with Lifted(only_softmax=False):
-        wanted, gradients = by_transformers(folder, whole, names)
-        whole.network.double()
-        assert whole.head is not None
-        whole.head.double()
+        wanted, gradients = learn_by_transformers(theirs, whole, names)
         weight = objective.weigh(examples)["reads"]
         loss = objective.sums(whole, make_batch(examples, layout))["reads"] / weight
         loss.backward()

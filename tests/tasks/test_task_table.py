@@ -11,6 +11,7 @@ from tasks_kit import make_terms
 
 from fettle.data.records import Conversation, LabelledText, Message, PlainText, Record, Row
 from fettle.errors import RequestError, UnknownName
+from fettle.evaluation.scorer import find_metric
 from fettle.models.load import OpenModel, open_model
 from fettle.tasks import table
 from fettle.tasks.table import open_task, task_names
@@ -107,3 +108,10 @@ def test_a_question_can_be_asked(model: OpenModel, name: str) -> None:
 def test_an_unknown_method_names_those_there_are() -> None:
     with pytest.raises(RequestError, match="head"):
         open_task("classify").method("heads")
+
+
+@pytest.mark.parametrize("name", task_names())
+def test_every_metric_that_a_method_names_is_known(name: str) -> None:
+    for method in open_task(name).methods:
+        assert [find_metric(metric).name for metric in method.metrics] == list(method.metrics)
+        assert set(method.looked_at) <= set(method.metrics)

@@ -23,7 +23,7 @@ from fettle.artifacts.bundle import REPORTS, Bundle, write_card
 from fettle.data.records import Row, labels_of
 from fettle.data.splits.split import shared_inputs
 from fettle.errors import RequestError
-from fettle.evaluation.metrics import bits_per_byte
+from fettle.evaluation.metrics.losses import bits_per_byte
 from fettle.evaluation.report import Outcome, Report, encode_report
 from fettle.evaluation.scorer import find_metric, score
 from fettle.generation.answer import Answer
@@ -254,13 +254,14 @@ def _outcomes(
     encoder = asker.method.encoder(terms)
     costs, sizes = _costs(model, asker, encoder, rows)
     answerer = asker.method.answerer(terms)
+    wanted = [encoder.expected(row.record) for row in rows]
     answers = [Answer("")] * len(rows)
     if answerer is not None:
         answers = answerer.answers(model, [row.record for row in rows], _Counter(progress, system, len(rows)).add)
     return [
         Outcome(
             source=f"{row.file}:{row.line}",
-            expected=encoder.expected(row.record),
+            expected=expected,
             answer=answer.text,
             loss=cost.loss,
             weight=cost.weight,
@@ -268,8 +269,9 @@ def _outcomes(
             is_complete=answer.is_complete,
             num_bytes=size,
             rank=answer.rank,
+            expected_probability=answer.probabilities.get(expected, 0.0),
         )
-        for row, answer, cost, size in zip(rows, answers, costs, sizes, strict=True)
+        for row, expected, answer, cost, size in zip(rows, wanted, answers, costs, sizes, strict=True)
     ]
 
 

@@ -5,14 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from fettle.app.bases.made import find_made_base, made_base_cards
 from fettle.artifacts.bundle import FILE_SUFFIX, MANIFEST, Bundle, read_bundle, unpack_bundle
-from fettle.errors import DamagedFile, UnknownName, near_misses
+from fettle.errors import UnknownName, near_misses
 from fettle.evaluation.report import Report, decode_report
 from fettle.jobs.run import RunFolder
-from fettle.models.config import NEW_BASE
 from fettle.models.folders.base import BUNDLED_FOLDER, bundled_names, find_base, fingerprint, read_model_config
-from fettle.storage.sealed import MANIFEST as SEAL
-from fettle.storage.sealed import read_sealed
 from fettle.storage.workspace import Workspace
 
 _SHAPE = (
@@ -26,18 +24,12 @@ _SHAPE = (
 
 
 def base_cards(workspace: Workspace) -> list[dict[str, object]]:
-    """The bundled bases, those made from rows, and the bundles that may serve as one."""
+    """The bundled bases, those that were made here, and the bundles that may serve as one."""
     cards: list[dict[str, object]] = []
     for name in bundled_names():
         title = (BUNDLED_FOLDER / name / "README.md").read_text(encoding="utf-8").splitlines()[0]
         cards.append({"name": name, "kind": "bundled", "about": title.lstrip("# ")})
-    for path in sorted(workspace.bases.glob(f"*/{SEAL}")):
-        try:
-            facts = read_sealed(path.parent)
-            about = f"fresh weights, {facts['num_tokens']:,} tokens learned from {facts['data']}"
-        except DamagedFile as problem:
-            about = f"damaged: {problem.problem}"
-        cards.append({"name": f"{NEW_BASE}:{path.parent.name}", "kind": NEW_BASE, "about": about})
+    cards += made_base_cards(workspace)
     for path in sorted(workspace.bundles.glob(f"*/{MANIFEST}")):
         manifest = json.loads(path.read_text(encoding="utf-8"))
         about = f"{manifest['task']}, tuned from {manifest['base']['name']} with {manifest['data']['version']}"
@@ -60,26 +52,6 @@ def base_facts(workspace: Workspace, reference: str) -> dict[str, object]:
         "weights_bytes": sum(path.stat().st_size for path in folder.glob("*.safetensors")),
         "weights_sha256": fingerprint(folder)["weights"],
     }
-
-
-def find_made_base(workspace: Workspace, reference: str) -> Path | None:
-    """The folder of a base that was made from rows (`new:KEY`); None where the reference means no such base.
-
-    Every byte of it is held against the hashes that were written when it was made.
-    """
-    kind, colon, key = reference.partition(":")
-    if kind != NEW_BASE or not colon:
-        return None
-    folder = workspace.bases / key
-    if not key.isalnum() or not (folder / SEAL).is_file():
-        names = [f"{NEW_BASE}:{path.name}" for path in workspace.bases.iterdir() if not path.name.startswith(".")]
-        raise UnknownName(
-            f"there is no base {reference!r} in this workspace",
-            expected=f"one of: {near_misses(reference, names) or 'none yet'}",
-            attempt=f"base={NEW_BASE} with the same data and the same shape.* makes the same one again",
-        )
-    read_sealed(folder)
-    return folder
 
 
 def run_facts(workspace: Workspace, name: str) -> dict[str, object]:

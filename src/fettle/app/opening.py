@@ -1,29 +1,25 @@
 """Models opened for a purpose: the base that a plan names, and a bundle with the base it stands on.
 
 An earlier bundle may be a base: its own base is opened first and its adapter folded in. What a base is made of is
-written down as plain data and checked when it is opened again. Where there is no base, one is made from the rows:
-files without weights, kept in the workspace under the hash of what they were made from.
+written down as plain data and checked when it is opened again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from fettle.app.listing import find_bundle, find_made_base
+from fettle.app.bases.made import find_made_base
+from fettle.app.listing import find_bundle
 from fettle.artifacts.bundle import ADAPTER, BASE, HEAD, MANIFEST, MODEL, Bundle
-from fettle.data.records import Row, texts_of
-from fettle.errors import IncompatibleModel, MissingFile, UnknownName, UnsoundPlan
-from fettle.models.config import NEW_BASE, ShapeSettings
+from fettle.errors import IncompatibleModel, MissingFile, UnknownName
+from fettle.models.config import NEW_BASE
 from fettle.models.folders.base import find_base, fingerprint
-from fettle.models.fresh.base import base_key, make_fresh_base
 from fettle.models.head import HeadShape, fresh_head, open_head
 from fettle.models.load import Network, OpenModel, merge_adapter, open_model, read_adapter, trunk_of
 from fettle.models.machine import choose_device
-from fettle.storage.publish import write_file
-from fettle.storage.sealed import is_whole, write_sealed
 from fettle.storage.workspace import Workspace
 from fettle.tasks.table import open_task
 
@@ -88,24 +84,6 @@ def locate_base(workspace: Workspace, reference: str, seed: int) -> BaseSource:
     )
 
 
-def make_base(workspace: Workspace, shape: ShapeSettings, rows: Sequence[Row], label: str) -> str:
-    """Learn a vocabulary from rows, write the base down, and give the reference by which it is found again.
-
-    The same rows and shape are the same base: it is made once, and found whole by whoever asks later.
-    """
-    texts = [text for row in rows for text in texts_of(row.record)]
-    if not texts:
-        raise UnsoundPlan("there is no row to make a base from", where=label, expected="rows in the part train")
-    key = base_key(texts, shape)
-    folder = workspace.bases / key
-    if not is_whole(folder):
-        made = make_fresh_base(texts, shape)
-        writers = {name: _writer_of(data) for name, data in made.files.items()}
-        facts = {"data": label, "shape": shape.model_dump(mode="json"), "num_tokens": made.num_tokens}
-        write_sealed(folder, writers, facts)
-    return f"{NEW_BASE}:{key}"
-
-
 def open_base(source: BaseSource, network: Network = "causal", dropout: float = 0.0) -> OpenModel:
     """Open a base in memory, on the machine's device."""
     stored = source.network if source.adapters else network
@@ -139,7 +117,7 @@ def base_of_bundle(workspace: Workspace, bundle: Bundle, override: str | None = 
     known: Any = bundle.part("base")
     reference = override or str(known["reference"])
     try:
-        if known["kind"] == NEW_BASE and override is None:  # the bundle holds it, and takes it wherever it goes
+        if (bundle.path / BASE).is_dir() and override is None:  # it was made here, and goes wherever the bundle goes
             source = _made_source(reference, bundle.path / BASE, known["random_seed"])
         else:
             source = locate_base(workspace, reference, known["random_seed"] or 0)
@@ -174,14 +152,8 @@ def open_tuned(workspace: Workspace, bundle: Bundle, override: str | None = None
 
 
 def _made_source(reference: str, folder: Path, seed: int) -> BaseSource:
-    return BaseSource(reference, NEW_BASE, reference, folder, seed, fingerprint(folder))
-
-
-def _writer_of(data: bytes) -> Callable[[Path], None]:
-    def write(path: Path) -> None:
-        write_file(path, [data])
-
-    return write
+    kind = reference.partition(":")[0]
+    return BaseSource(reference, kind, reference, folder, seed if kind == NEW_BASE else None, fingerprint(folder))
 
 
 def _lineage(bundle: Bundle) -> Sequence[str]:

@@ -13,7 +13,7 @@ from fettle.config.resolve import Explained, Layer, Resolved, explain, refuse_se
 from fettle.config.settings import Settings
 from fettle.errors import Fault, RequestError, UnknownName, near_misses
 from fettle.generation.config import DecodingSettings
-from fettle.models.config import ALL, NEW_BASE, AdapterSettings, HeadSettings, ShapeSettings
+from fettle.models.config import ALL, NEW_BASE, AdapterSettings, HeadSettings, ShapeSettings, VectorSettings
 from fettle.tokens.config import PromptSettings, TagSettings
 from fettle.training.config import EmbedSettings, TrainingSettings
 
@@ -48,7 +48,8 @@ class PlanSettings(Settings):
 
     base: str = "bundled"
     """Base model: bundled, a folder, an earlier bundle, a hub id, or random: before any of them; new for one that is
-    made from the rows: a vocabulary learned from them, and fresh weights in the shape of shape.*."""
+    made from the rows: a vocabulary learned from them, and fresh weights in the shape of shape.*. A file of word
+    vectors (word2vec, GloVe, fastText); or word2vec, skip-gram, glove for vectors that are learned from the rows."""
 
     seed: int = Field(default=0, ge=0, lt=2**32)
     """Fixes the order of rows, fresh weights and noise."""
@@ -56,6 +57,7 @@ class PlanSettings(Settings):
     goal: GoalSettings = GoalSettings()
     prompt: PromptSettings = PromptSettings()
     shape: ShapeSettings = ShapeSettings()
+    vectors: VectorSettings = VectorSettings()
     adapter: AdapterSettings = AdapterSettings()
     head: HeadSettings = HeadSettings()
     tag: TagSettings = TagSettings()

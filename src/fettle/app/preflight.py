@@ -14,7 +14,16 @@ from dataclasses import dataclass
 import torch
 from transformers import AutoConfig, PretrainedConfig
 
-from fettle.app.opening import BaseSource, locate_base, make_base
+from fettle.app.bases.fresh import make_base
+from fettle.app.bases.vectors import (
+    MadeVectors,
+    describe_vectors,
+    make_vectors,
+    names_vectors,
+    refuse_unfit,
+    warnings_of_vectors,
+)
+from fettle.app.opening import BaseSource, locate_base
 from fettle.app.ordering import values_of_column
 from fettle.app.planning import PlanSettings
 from fettle.app.terms import longest_allowed, make_terms
@@ -39,6 +48,7 @@ from fettle.models.machine import (
     products_per_second,
 )
 from fettle.models.tokenizer import ModelTokenizer, open_tokenizer
+from fettle.models.vectors.architecture import MODEL_TYPE
 from fettle.models.ways.counting import WeightCount, count_weights
 from fettle.storage.catalogue import StoredVersion
 from fettle.storage.workspace import Workspace
@@ -143,6 +153,7 @@ class Preflight:
     num_sections: int
     made_base: MadeBase | None
     weights: WeightCount
+    made_vectors: MadeVectors | None
     share_with_stop: float | None
     has_own_template: bool
     labels: tuple[str, ...]
@@ -166,6 +177,7 @@ class Preflight:
             "sections_of_split_rows": self.num_sections,
             "made_base": vars(self.made_base) if self.made_base else None,
             "weights": {"learning": self.weights.learning, "base": self.weights.base},
+            "made_vectors": vars(self.made_vectors) if self.made_vectors else None,
             "share_of_rows_with_stop_token": self.share_with_stop,
             "labels": list(self.labels),
             "warnings": self.warnings,
@@ -194,8 +206,11 @@ def prepare(workspace: Workspace, settings: PlanSettings) -> Prepared:
     base = settings.base
     if base == NEW_BASE:
         base = make_base(workspace, settings.shape, learned_rows, version.label)
+    elif names_vectors(base):
+        base = make_vectors(workspace, settings, learned_rows, version.label)
     source = locate_base(workspace, base, settings.seed)
     config = AutoConfig.from_pretrained(source.folder, local_files_only=True, trust_remote_code=False)
+    refuse_unfit(config, settings)
     known = [*learned_rows, *held_out_rows]
     method = _choose_method(task, settings, config, known)
     max_length = longest_allowed(config, settings.prompt)
@@ -246,6 +261,7 @@ def inspect(prepared: Prepared, settings: PlanSettings) -> Preflight:
     examples = [example for row in prepared.learned for example in row]
     with_stop = sum(all(example.is_stop_learned for example in row) for row in prepared.learned)
     _refuse_unsound(prepared, examples, with_stop)
+    made_vectors = describe_vectors(prepared.source, prepared.tokenizer, prepared.learned)
     return Preflight(
         machine=decide_machine(prepared, settings),
         method=prepared.method.name,
@@ -264,6 +280,7 @@ def inspect(prepared: Prepared, settings: PlanSettings) -> Preflight:
         num_sections=sum(len(row) for row in prepared.learned if len(row) > 1) if prepared.num_split else 0,
         made_base=_made_base(prepared),
         weights=_count_weights(prepared, settings),
+        made_vectors=made_vectors,
         share_with_stop=with_stop / len(prepared.learned) if prepared.method.network == "causal" else None,
         has_own_template=prepared.tokenizer.has_own_template,
         labels=prepared.labels,
@@ -272,6 +289,7 @@ def inspect(prepared: Prepared, settings: PlanSettings) -> Preflight:
             *_warnings(prepared, with_stop),
             *_warnings_of_shape(prepared, settings.shape),
             *_warnings_of_order(prepared, settings),
+            *warnings_of_vectors(settings.vectors, made_vectors),
         ],
         expected_half_width=_half_width(prepared),
     )
@@ -288,7 +306,8 @@ def decide_machine(prepared: Prepared, settings: PlanSettings) -> Machine:
     if settings.training.max_steps:
         num_steps = min(num_steps, settings.training.max_steps)
     look_every = settings.training.evaluate_every_steps or stream.steps_per_epoch
-    dtype = choose_dtype(settings.training.dtype, int(getattr(config, "hidden_size", 0)))
+    width = 0 if config.model_type == MODEL_TYPE else int(getattr(config, "hidden_size", 0))
+    dtype = choose_dtype(settings.training.dtype, width)
     logical, processed = _tokens_of_a_step(stream, num_steps, layout, settings.training.max_tokens_per_call)
     is_full = settings.adapter.kind == "full" and settings.adapter.learn == ALL
     operations = num_steps * processed * operations_per_token(config, is_full=is_full)

@@ -12,6 +12,7 @@ from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import Any
 
+from fettle.app.bases.vectors import is_learned_from_texts, learn_what_occurs
 from fettle.app.evaluating import BITS_PER_BYTE, HeldOut
 from fettle.app.opening import open_base, with_fresh_head
 from fettle.app.ordering import keys_of_column, losses_of_base
@@ -174,6 +175,7 @@ def _open_learner(plan: ResolvedPlan, prepared: Prepared) -> OpenModel:
         choose_weights(
             model.network, settings.adapter.learn, has_own_head=bool(model.head and model.head.shape.outputs)
         )
+    learn_what_occurs(model, prepared.learned)
     return model
 
 
@@ -254,7 +256,7 @@ def _bundle(
             prepared.tokenizer.save(folder / MODEL)
         if model.head is not None:
             save_head(model.head, folder / HEAD)
-        if prepared.source.kind == NEW_BASE:
+        if prepared.source.kind == NEW_BASE or is_learned_from_texts(prepared.source.kind, prepared.source.folder):
             shutil.copytree(prepared.source.folder, folder / BASE)
 
     manifest: dict[str, object] = {

@@ -12,7 +12,7 @@ from rich.text import Text
 from fettle.cli.command import OUT
 from fettle.errors import Fault
 
-_LOWER_IS_BETTER = ("loss", "perplexity", "rmse", "bits_per_byte")
+LOWER_IS_BETTER = ("loss", "log_loss", "perplexity", "bits_per_byte", "rmse", "mae", "calibration_error")
 _MOST_FAULTS = 10
 _MOST_TOKENS = 240
 
@@ -95,7 +95,7 @@ def _estimate(estimate: Mapping[str, Any]) -> str:
 
 def _difference(metric: str, pair: Mapping[str, Any]) -> str:
     low, high = pair["interval"]
-    is_better = (pair["difference"] < 0) == (metric in _LOWER_IS_BETTER)
+    is_better = (pair["difference"] < 0) == (metric in LOWER_IS_BETTER)
     sure = low > 0 or high < 0
     colour = ("green" if is_better else "red") if sure else "default"
     body = (

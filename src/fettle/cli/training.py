@@ -119,6 +119,13 @@ def show_preflight(plan: ResolvedPlan, preflight: looking.Preflight) -> None:
         )
     weights = preflight.weights
     OUT.print(f"weights: {weights.learning:,} learn; the base has {weights.base:,}", highlight=False)
+    if preflight.made_vectors:
+        table = preflight.made_vectors
+        OUT.print(
+            f"base: {table.num_words:,} word vectors of {table.size} numbers ({table.way}) from {escape(table.data)}; "
+            f"{table.unknown_share:.3f} of the rows' words are not among them",
+            highlight=False,
+        )
     OUT.print(
         f"tokens: {preflight.num_tokens:,} read, {preflight.num_learned:,} learned each epoch; "
         f"longest row {preflight.longest}, most allowed {preflight.max_length}",

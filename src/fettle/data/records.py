@@ -25,6 +25,9 @@ LEARNED = 1.0
 """The weight of a turn that is learned: this very number, since what is as by default is not written down, and one
 conversation must be written down in one way only."""
 
+NONE_OF_THESE = "none of these"
+"""The label of a text that belongs to no other label of its set."""
+
 
 class ToolCall(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """An assistant's wish to have a tool run. `arguments` is a JSON object as text; `id` is what the answer names."""

@@ -14,8 +14,12 @@ from fettle.errors import DamagedFile
 class Outcome(msgspec.Struct, frozen=True):
     """One row under one system. `loss` is summed over the row's learned weight, in nats; both 0 where not measured.
 
-    `probability` is that of the answer given, where answers are chosen; `num_bytes` the length of the text learned;
-    `rank` the place of the right answer among those that were ranked (1 is the first; 0: nothing was ranked).
+    `probability` is that of the answer given, where answers are chosen, `expected_probability` that of the expected
+    one; `num_bytes` the length of the text learned. `rank` is the place of the right one among those that were ranked:
+    1 is the first, and 0 says that nothing was ranked.
+
+    Several labels are a JSON list, sorted (`["a", "b"]`); spans a JSON list of `[start, end, label]`; a number is
+    written out.
     """
 
     source: str
@@ -27,6 +31,7 @@ class Outcome(msgspec.Struct, frozen=True):
     is_complete: bool = True
     num_bytes: int = 0
     rank: int = 0
+    expected_probability: float = 0.0
 
 
 class Report(msgspec.Struct, frozen=True):

@@ -1,10 +1,10 @@
-"""How sure one may be of a score, and whether two scores truly differ.
+"""How sure one may be of a score.
 
-Pure functions from numbers of rows to intervals and p-values, each the same for the same input and seed. This file
-does not know what the numbers mean. The row is the unit that is resampled: rows cut from one source (turns of one
-conversation) are not independent, and every interval here is then too narrow.
+Pure functions from numbers of rows to intervals, each the same for the same input and seed. This file does not know
+what the numbers mean. The row is the unit that is resampled: rows cut from one source (turns of one conversation) are
+not independent, and every interval here is then too narrow.
 
-A weight says how much a row counts in the mean; a row of weight 0 is as good as absent.
+A weight says how much a row counts in the mean; a row of weight 0 is as good as absent. Axes: D draws, R rows.
 """
 
 from __future__ import annotations
@@ -15,17 +15,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
-from scipy.stats import binomtest
 
 Interval = tuple[float, float]
+Statistic = Callable[[NDArray[np.float64]], NDArray[np.float64]]
+"""From how often each row counts in each draw, counts_DR, to one number a draw. A whole column of draws is one call, so
+that thousands of draws cost a few products of matrices; it must be finite for every draw of at least one row."""
 
 _MIN_ROWS_FOR_BCA = 10
 _MAX_JACKKNIFE_GROUPS = 200
-_MAX_ENUMERATED_DIFFERENCES = 12
-# 16 MiB of row numbers at a time: 2,000 resamples of a million rows must not ask for 16 GB.
-_DRAWS_IN_MEMORY = 2**21
+# 2 MiB of row numbers at a time, near the processor: 2,000 resamples of a million rows must not ask for 16 GB.
+DRAWS_IN_MEMORY = 2**18
 # Sums that are equal on paper differ by rounding; ties are counted within this share of their size.
-_ROUNDING = 1e-12
+ROUNDING = 1e-12
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,33 +43,6 @@ class Estimate:
     def as_json(self) -> dict[str, object]:
         """The estimate as plain data."""
         return {"value": self.value, "interval": list(self.interval)}
-
-
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """How far `a` lies above `b` on the same rows, the interval of that difference, and the p of no difference.
-
-    >>> Comparison("tuned", "base", "accuracy", 0.25, (0.0, 0.5), 0.125).as_json()["interval"]
-    [0.0, 0.5]
-    """
-
-    a: str
-    b: str
-    metric: str
-    difference: float
-    interval: Interval
-    p: float
-
-    def as_json(self) -> dict[str, object]:
-        """The comparison as plain data."""
-        return {
-            "a": self.a,
-            "b": self.b,
-            "metric": self.metric,
-            "difference": self.difference,
-            "interval": list(self.interval),
-            "p": self.p,
-        }
 
 
 def _normal_score(confidence: float) -> float:
@@ -139,10 +113,14 @@ def rows_needed(half_width: float, value: float = 0.5, confidence: float = 0.95)
     return enough
 
 
-def _weighed_rows(
+def weighed_rows(
     values: Sequence[float], weights: Sequence[float] | None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Check values and weights, and leave out the rows that weigh nothing: no resample can then weigh nothing."""
+    """Check values and weights, and leave out the rows that weigh nothing: no resample can then weigh nothing.
+
+    >>> weighed_rows([0.5, 1.0], [0.0, 2.0])
+    (array([1.]), array([2.]))
+    """
     row_values = np.asarray(values, dtype=np.float64)
     row_weights = np.ones_like(row_values) if weights is None else np.asarray(weights, dtype=np.float64)
     if row_values.ndim != 1 or row_values.shape != row_weights.shape:
@@ -161,7 +139,7 @@ def _resampled_rows(n: int, resamples: int, seed: int) -> Iterator[NDArray[np.in
     if resamples < 1:
         raise ValueError(f"{resamples} resamples: at least one is needed")
     generator = np.random.default_rng(seed)
-    rows_at_once = max(1, _DRAWS_IN_MEMORY // n)
+    rows_at_once = max(1, DRAWS_IN_MEMORY // n)
     for start in range(0, resamples, rows_at_once):
         yield generator.integers(0, n, size=(min(rows_at_once, resamples - start), n), dtype=np.intp)
 
@@ -176,10 +154,11 @@ def _bootstrap_interval(
     rows it is noise. Pass no influences then. Source: Efron 1987, Better bootstrap confidence intervals.
     """
     score = _normal_score(confidence)
-    if np.ptp(draws) <= _ROUNDING * float(np.abs(draws).max()):
+    rounding = ROUNDING * float(np.abs(draws).max())
+    if np.ptp(draws) <= rounding:
         return value, value
     shares = np.array([ndtr(-score), ndtr(score)])
-    below = (float(np.mean(draws < value)) + float(np.mean(draws <= value))) / 2.0
+    below = (float(np.mean(draws < value - rounding)) + float(np.mean(draws <= value + rounding))) / 2.0
     largest = float(np.abs(influences).max(initial=0.0))
     if largest > 0.0 and 0.0 < below < 1.0:
         scaled = influences / largest
@@ -191,6 +170,16 @@ def _bootstrap_interval(
             shares = ndtr(bias + shifted / stretch)
     low, high = np.quantile(draws, shares)
     return float(low), float(high)
+
+
+def plain_mean(values: Sequence[float], weights: Sequence[float] | None = None) -> float:
+    """The mean of the rows, sum(w v) / sum(w).
+
+    >>> plain_mean([1.0, 0.0], weights=[3.0, 1.0])
+    0.75
+    """
+    row_values, row_weights = weighed_rows(values, weights)
+    return float(row_weights @ row_values / row_weights.sum())
 
 
 def bootstrap_mean(
@@ -209,8 +198,8 @@ def bootstrap_mean(
     >>> bootstrap_mean([1.0, 0.0], weights=[3.0, 1.0]).value
     0.75
     """
-    row_values, row_weights = _weighed_rows(values, weights)
-    value = float(row_weights @ row_values / row_weights.sum())
+    value = plain_mean(values, weights)
+    row_values, row_weights = weighed_rows(values, weights)
     weighed = row_weights * row_values
     draws = np.concatenate(
         [
@@ -223,120 +212,86 @@ def bootstrap_mean(
     return Estimate(value, _bootstrap_interval(value, draws, influences, confidence))
 
 
-def _jackknife_influences(n: int, statistic: Callable[[NDArray[np.intp]], float], seed: int) -> NDArray[np.float64]:
+def plain_value(num_rows: int, statistic: Statistic) -> float:
+    """The statistic of the rows as they are, each counted once.
+
+    >>> plain_value(2, share_of(np.array([1.0, 2.0]), np.array([2.0, 4.0])))
+    0.5
+    """
+    if num_rows < 1:
+        raise ValueError(f"{num_rows} rows: there is nothing to score")
+    return float(statistic(np.ones((1, num_rows)))[0])
+
+
+def share_of(parts: NDArray[np.float64], wholes: NDArray[np.float64]) -> Statistic:
+    """Make the statistic sum(parts) / sum(wholes) of two columns, one number a row. Nothing of nothing is 0.
+
+    >>> share_of(np.array([1.0, 2.0]), np.array([2.0, 4.0]))(np.array([[1.0, 0.0], [0.0, 0.0]]))
+    array([0.5, 0. ])
+    """
+    columns_R2 = np.stack([parts, wholes], axis=1)
+
+    def statistic(counts_DR: NDArray[np.float64]) -> NDArray[np.float64]:
+        sums_D2 = counts_DR @ columns_R2
+        return safe_ratio(sums_D2[:, 0], sums_D2[:, 1])
+
+    return statistic
+
+
+def safe_ratio(above: NDArray[np.float64], below: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Divide number by number; where there is nothing to divide by, the ratio is 0.
+
+    >>> safe_ratio(np.array([1.0, 1.0]), np.array([2.0, 0.0]))
+    array([0.5, 0. ])
+    """
+    return np.divide(above, below, out=np.zeros(np.shape(above)), where=below > 0.0)
+
+
+def resampled_values(num_rows: int, statistic: Statistic, resamples: int = 2000, seed: int = 0) -> NDArray[np.float64]:
+    """The statistic of every resample: as many rows as there are, each drawn by chance, some more than once.
+
+    >>> resampled_values(1, share_of(np.array([1.0]), np.array([2.0])), resamples=3)
+    array([0.5, 0.5, 0.5])
+    """
+    return np.concatenate([statistic(counts_DR) for counts_DR in _resampled_counts(num_rows, resamples, seed)])
+
+
+def _resampled_counts(num_rows: int, resamples: int, seed: int) -> Iterator[NDArray[np.float64]]:
+    for rows_DR in _resampled_rows(num_rows, resamples, seed):
+        num_draws = len(rows_DR)
+        places = rows_DR + num_rows * np.arange(num_draws)[:, None]
+        counts = np.bincount(places.ravel(), minlength=num_draws * num_rows)
+        yield counts.reshape(num_draws, num_rows).astype(np.float64)
+
+
+def _jackknife_influences(num_rows: int, statistic: Statistic, seed: int) -> NDArray[np.float64]:
     """Find what leaving rows out does to the statistic; above 200 rows they leave in 200 groups drawn by chance.
 
-    The skewness BCa asks for does not depend on the size of the groups, and 200 calls stay cheap for any n.
+    The skewness BCa asks for does not depend on the size of the groups, and 200 draws stay cheap for any number of
+    rows.
     """
-    group_of_row = np.random.default_rng(seed).permutation(n) % min(n, _MAX_JACKKNIFE_GROUPS)
-    left = [statistic(np.flatnonzero(group_of_row != group)) for group in range(min(n, _MAX_JACKKNIFE_GROUPS))]
-    left_out = np.array(left, dtype=np.float64)
+    groups = np.arange(min(num_rows, _MAX_JACKKNIFE_GROUPS))
+    group_of_row = np.random.default_rng(seed).permutation(num_rows) % len(groups)
+    at_once = max(1, DRAWS_IN_MEMORY // num_rows)
+    parts = [groups[start : start + at_once, None] for start in range(0, len(groups), at_once)]
+    left_out = np.concatenate([statistic((group_of_row != part).astype(np.float64)) for part in parts])
     return np.asarray(left_out.mean() - left_out)
 
 
 def bootstrap_statistic(
-    n: int,
-    statistic: Callable[[NDArray[np.intp]], float],
-    confidence: float = 0.95,
-    resamples: int = 2000,
-    seed: int = 0,
+    num_rows: int, statistic: Statistic, confidence: float = 0.95, resamples: int = 2000, seed: int = 0
 ) -> Estimate:
-    """Estimate any statistic of `n` rows that is no mean of them, such as macro-F1.
+    """Estimate any statistic of rows that is no mean of them, such as macro-F1 or a correlation.
 
-    `statistic` gets row numbers, some of them more than once, and must be finite for every such draw. It is called
-    once for each resample, so give it arrays to index rather than lists to copy.
+    Law: a resample is told as how often it drew each row, so the statistic must not depend on the order of rows.
 
     >>> heights = np.array([1.0, 2.0, 6.0])
-    >>> bootstrap_statistic(3, lambda rows: float(np.median(heights[rows]))).as_json()
-    {'value': 2.0, 'interval': [1.0, 6.0]}
+    >>> bootstrap_statistic(3, lambda counts_DR: counts_DR @ heights / counts_DR.sum(axis=1)).as_json()
+    {'value': 3.0, 'interval': [1.0, 6.0]}
     """
-    if n < 1:
-        raise ValueError(f"{n} rows: an interval needs at least one")
-    value = float(statistic(np.arange(n, dtype=np.intp)))
-    draws = np.array([statistic(rows) for batch in _resampled_rows(n, resamples, seed) for rows in batch], np.float64)
-    influences = _jackknife_influences(n, statistic, seed) if n >= _MIN_ROWS_FOR_BCA else np.empty(0)
+    value = plain_value(num_rows, statistic)
+    draws = resampled_values(num_rows, statistic, resamples, seed)
+    influences = _jackknife_influences(num_rows, statistic, seed) if num_rows >= _MIN_ROWS_FOR_BCA else np.empty(0)
     if not (np.isfinite(value) and np.isfinite(draws).all() and np.isfinite(influences).all()):
         raise ValueError("the statistic is not finite on some resample: make it so, or leave the interval out")
     return Estimate(value, _bootstrap_interval(value, draws, influences, confidence))
-
-
-def mcnemar_exact(a_hits: Sequence[float], b_hits: Sequence[float]) -> float:
-    """Test, two-sided, whether `a` and `b` hit equally often on the same rows.
-
-    Only rows that one hits and the other misses tell them apart; were they equal, each such row would fall to either
-    side like a fair coin. No such row: p is 1. Source: McNemar 1947, with the binomial in place of chi-square.
-
-    >>> mcnemar_exact([1.0, 1.0, 1.0, 0.0], [0.0, 0.0, 0.0, 0.0])
-    0.25
-    """
-    a, b = np.asarray(a_hits, dtype=np.float64), np.asarray(b_hits, dtype=np.float64)
-    if a.ndim != 1 or a.shape != b.shape:
-        raise ValueError(f"hits of {a.shape} and {b.shape} rows: rows must pair up")
-    if not (np.isin(a, (0.0, 1.0)).all() and np.isin(b, (0.0, 1.0)).all()):
-        raise ValueError("a hit is 1.0 and a miss 0.0; test graded scores with paired_permutation")
-    only_a, only_b = int(np.sum(a > b)), int(np.sum(a < b))
-    if only_a + only_b == 0:
-        return 1.0
-    return float(binomtest(only_a, only_a + only_b).pvalue)
-
-
-def paired_permutation(
-    differences: Sequence[float], weights: Sequence[float] | None = None, resamples: int = 10_000, seed: int = 0
-) -> float:
-    """Test, two-sided, whether the mean of paired differences is 0, by flipping their signs.
-
-    Were `a` and `b` alike, each difference could as well have had the other sign. With at most 12 differences that
-    are not 0 every flip is counted; above, flips are drawn and p is (k + 1) / (resamples + 1), the data being one flip
-    themselves: p is never 0. Trap: five rows can never fall below p = 2 / 32, however far apart.
-
-    >>> paired_permutation([0.5, 0.25, 1.0, 0.0])
-    0.25
-    """
-    row_differences, row_weights = _weighed_rows(differences, weights)
-    shifts = row_weights * row_differences
-    shifts = shifts[shifts != 0.0]
-    if len(shifts) == 0:
-        return 1.0
-    # The weights sum to the same under every flip, so the sum stands for the mean.
-    reach = abs(float(shifts.sum())) - _ROUNDING * float(np.abs(shifts).sum())
-    if len(shifts) <= _MAX_ENUMERATED_DIFFERENCES:
-        flips = np.arange(2 ** len(shifts))[:, None] >> np.arange(len(shifts)) & 1
-        return float(np.mean(np.abs((2.0 * flips - 1.0) @ shifts) >= reach))
-    if resamples < 1:
-        raise ValueError(f"{resamples} resamples: at least one is needed")
-    generator = np.random.default_rng(seed)
-    rows_at_once = max(1, _DRAWS_IN_MEMORY // len(shifts))
-    as_far = 0
-    for start in range(0, resamples, rows_at_once):
-        size = (min(rows_at_once, resamples - start), len(shifts))
-        signs = 2.0 * generator.integers(0, 2, size=size, dtype=np.int8) - 1.0
-        as_far += int(np.sum(np.abs(signs @ shifts) >= reach))
-    return (as_far + 1) / (resamples + 1)
-
-
-def compare_paired(
-    a: str,
-    b: str,
-    metric: str,
-    a_values: Sequence[float],
-    b_values: Sequence[float],
-    *,
-    weights: Sequence[float] | None = None,
-    is_binary: bool,
-) -> Comparison:
-    """Compare two columns of scores on the same rows: a minus b, paired bootstrap interval, exact or permutation p.
-
-    Law: swapping a and b negates difference and interval and keeps p. Binary scores get McNemar's test, all else
-    sign flips; binary scores with weights get sign flips too, since McNemar's cannot weigh. Trap: interval and p come
-    from different arguments, so with few rows an interval may touch 0 while p is small, or the reverse.
-
-    >>> compare_paired("tuned", "base", "accuracy", [1.0, 1.0, 0.0], [0.0, 1.0, 0.0], is_binary=True).p
-    1.0
-    """
-    if len(a_values) != len(b_values):
-        raise ValueError(f"{len(a_values)} rows of {a} against {len(b_values)} of {b}: rows must pair up")
-    differences = [float(left) - float(right) for left, right in zip(a_values, b_values, strict=True)]
-    estimate = bootstrap_mean(differences, weights)
-    takes_mcnemar = is_binary and weights is None
-    p = mcnemar_exact(a_values, b_values) if takes_mcnemar else paired_permutation(differences, weights)
-    return Comparison(a, b, metric, estimate.value, estimate.interval, p)

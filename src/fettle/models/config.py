@@ -14,6 +14,11 @@ NEW_BASE = "new"
 
 ALL, HEAD, BIASES, LAST = "all", "head", "biases", "last:"
 """What `adapter.learn` says beside names of weights; `last:` is followed by a number of layers."""
+VECTORS_BASE = "vectors"
+"""The kind of a base that is a table of word vectors, made from a file or from texts."""
+
+WAYS_TO_LEARN_VECTORS = ("word2vec", "skip-gram", "glove")
+"""What `base=` says for word vectors that are learned from texts. word2vec is its CBOW."""
 
 
 class AdapterSettings(Settings):
@@ -116,3 +121,34 @@ class ShapeSettings(Settings):
             expected = f"one of: {', '.join(map(str, fitting))}"
             found.append(Fault("shape.key_heads", 0, problem, expected, f"shape.key_heads={nearest}"))
         return found
+
+
+class VectorSettings(Settings):
+    """Word vectors: how they are learned from texts, and how much of a file of them is kept."""
+
+    size: PositiveInt = 100
+    """Numbers that stand for one word. A file has a size of its own."""
+
+    window: PositiveInt = 5
+    """Words on each side that count as neighbours of a word, at most."""
+
+    epochs: NonNegativeInt = 0
+    """Times that the text is learned from. 0: five times for twenty million words and more, up to fifty for fewer."""
+
+    least_count: PositiveInt = 2
+    """Words that occur less often get no vector of their own."""
+
+    most: PositiveInt = 400_000
+    """Most words of the table: the commonest of a text, the first of a file."""
+
+    negative: PositiveInt = 5
+    """Noise words that each neighbour is told from (word2vec, skip-gram)."""
+
+    lowercase: bool = True
+    """Whether capitals and small letters are one. A file decides that by its own words."""
+
+    text: str = ""
+    """Dataset whose texts the vectors are learned from. Empty: the rows to learn from."""
+
+    beside: NonNegativeInt | None = None
+    """Words on each side whose vectors a word is shown with. Empty: two for tagging, else none."""

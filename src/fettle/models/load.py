@@ -34,6 +34,7 @@ from fettle.models.forward import reach_of
 from fettle.models.head import Head
 from fettle.models.layers import join_products
 from fettle.models.tokenizer import ModelTokenizer, open_tokenizer
+from fettle.models.vectors import architecture as _known_to_auto_classes  # noqa: F401
 from fettle.models.ways.principal import (
     begin_with_principal_part,
     begins_with_principal_part,

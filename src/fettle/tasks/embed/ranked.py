@@ -27,6 +27,7 @@ from fettle.tasks.embed.pairs import (
     objective_of,
     places_of,
 )
+from fettle.tasks.embed.samples import RANKED_SAMPLES
 from fettle.tasks.task import Method, Terms
 from fettle.tokens.example import Example
 from fettle.training.losses.ranking import Candidates, RankingShape, ranking_losses
@@ -118,4 +119,5 @@ RANKED = Method(
     head=no_head,
     embedder=embedder_of,
     looked_at=("recall_at_3", "mrr"),
+    samples=RANKED_SAMPLES,
 )

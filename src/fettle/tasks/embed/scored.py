@@ -25,6 +25,7 @@ from fettle.tasks.embed.pairs import (
     places_of,
     target_of,
 )
+from fettle.tasks.embed.samples import SCORED_SAMPLES
 from fettle.tasks.task import Method, Terms
 from fettle.tokens.example import Example
 from fettle.training.losses.nearness import cosine_errors, order_loss
@@ -106,4 +107,5 @@ SCORED = Method(
     head=no_head,
     embedder=embedder_of,
     looked_at=("spearman",),
+    samples=SCORED_SAMPLES,
 )

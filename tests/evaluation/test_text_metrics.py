@@ -1,8 +1,9 @@
-"""Laws of the row metrics, and the packages that already compute them as judges."""
+"""Laws of the metrics of texts and losses, and the packages that already compute them as judges."""
 
 from __future__ import annotations
 
 import math
+import sys
 import time
 from collections.abc import Callable
 from itertools import combinations
@@ -13,26 +14,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rouge_score.rouge_scorer import RougeScorer
 from sacrebleu import corpus_chrf as sacrebleu_corpus_chrf
-from sklearn.metrics import accuracy_score, f1_score
 
-from fettle.evaluation.metrics import (
-    accuracy_hits,
-    bits_per_byte,
-    chrf,
-    corpus_chrf,
-    label_codes,
-    longest_common_subsequence,
-    macro_f1,
-    macro_f1_of_codes,
-    perplexity,
-    rouge_l,
-)
+from fettle.evaluation.metrics.losses import bits_per_byte, perplexity
+from fettle.evaluation.metrics.texts import chrf, corpus_chrf, longest_common_subsequence, rouge_l
 from fettle.evaluation.report import Outcome
 from fettle.evaluation.scorer import find_metric
 
 SETTINGS = settings(deadline=None, max_examples=60, database=None, derandomize=True)
-LABELS = st.sampled_from(["spam", "ham", "Ham", "", "other"])
-ROWS = st.lists(st.tuples(LABELS, LABELS), min_size=1, max_size=30)
 WORDS = st.sampled_from(["the", "cat", "sat", "on", "The", "mat.", "42", "naïve", "x-y", "--", "\n"])
 TEXTS = st.one_of(st.lists(WORDS, max_size=15).map(" ".join), st.text(max_size=20))
 
@@ -41,43 +29,6 @@ TEXTS = st.one_of(st.lists(WORDS, max_size=15).map(" ".join), st.text(max_size=2
 def rouge_score_rouge_l() -> Callable[[str, str], float]:
     scorer = RougeScorer(["rougeL"], use_stemmer=False)
     return lambda hypothesis, reference: float(scorer.score(reference, hypothesis)["rougeL"].fmeasure)
-
-
-@SETTINGS
-@given(ROWS)
-def test_the_mean_of_hits_is_the_accuracy(rows: list[tuple[str, str]]) -> None:
-    expected, predicted = [list(column) for column in zip(*rows, strict=True)]
-    hits = accuracy_hits(expected, predicted)
-    assert set(hits) <= {0.0, 1.0}
-    assert sum(hits) / len(hits) == pytest.approx(accuracy_score(expected, predicted))
-
-
-@SETTINGS
-@given(ROWS)
-def test_macro_f1_equals_scikit_learn(rows: list[tuple[str, str]]) -> None:
-    expected, predicted = [list(column) for column in zip(*rows, strict=True)]
-    judge = f1_score(expected, predicted, average="macro", zero_division=0)
-    assert macro_f1(expected, predicted) == pytest.approx(judge, abs=1e-12)
-
-
-def test_macro_f1_counts_a_class_that_is_only_predicted() -> None:
-    assert macro_f1(["a", "b"], ["a", "b"]) == 1.0
-    assert macro_f1(["a", "b", "b"], ["a", "b", "c"]) == pytest.approx((1.0 + 2 / 3 + 0.0) / 3)
-
-
-def test_labels_that_differ_only_by_a_trailing_nul_stay_two() -> None:
-    assert macro_f1(["a", "a\x00"], ["a", "a"]) == pytest.approx((2 / 3 + 0.0) / 2)
-
-
-def test_macro_f1_of_a_resample_is_that_of_the_chosen_rows() -> None:
-    generator = np.random.default_rng(3)
-    expected = [str(label) for label in generator.choice(["a", "b", "rare"], size=40, p=[0.5, 0.45, 0.05])]
-    predicted = [str(label) for label in generator.choice(["a", "b", "never"], size=40)]
-    expected_codes, predicted_codes = label_codes(expected, predicted)
-    for _ in range(20):
-        rows = generator.integers(0, 40, size=12)
-        chosen = macro_f1([expected[row] for row in rows], [predicted[row] for row in rows])
-        assert macro_f1_of_codes(expected_codes[rows], predicted_codes[rows]) == pytest.approx(chosen, abs=1e-12)
 
 
 @SETTINGS
@@ -149,12 +100,28 @@ def test_a_text_counts_by_its_bytes_in_bits_per_byte() -> None:
     metric = find_metric("bits_per_byte")
     assert not metric.is_higher_better
     assert metric.estimate(rows).value == pytest.approx(30 / 40)
-    assert metric.compare(other, rows, "other", "rows").difference == pytest.approx(20 / 40)
+    assert metric.compare(other, rows).value == pytest.approx(20 / 40)
 
 
-@pytest.mark.parametrize("metric", [accuracy_hits, macro_f1, corpus_chrf, label_codes])
-def test_columns_that_do_not_pair_up_are_refused(metric: Callable[[list[str], list[str]], object]) -> None:
+def test_perplexity_stands_on_the_loss_of_all_rows() -> None:
+    a = [Outcome("a", "", "", 8.0, 4.0), Outcome("b", "", "", 3.0, 1.0), Outcome("c", "", "", 1.0, 5.0)]
+    b = [Outcome("a", "", "", 4.0, 4.0), Outcome("b", "", "", 2.0, 1.0), Outcome("c", "", "", 1.0, 5.0)]
+    metric, loss = find_metric("perplexity"), find_metric("loss")
+    assert metric.value(a) == pytest.approx(math.exp(12 / 10))
+    assert metric.estimate(a).interval == pytest.approx(tuple(math.exp(end) for end in loss.estimate(a).interval))
+    difference = metric.compare(a, b)
+    assert difference.value == pytest.approx(math.exp(12 / 10) - math.exp(7 / 10))
+    assert difference.p == loss.compare(a, b).p
+
+
+def test_a_perplexity_beyond_what_a_float_holds_is_the_largest_float() -> None:
+    rows = [Outcome("a", "", "", 5e5, 1.0)]
+    assert find_metric("perplexity").value(rows) == sys.float_info.max
+    assert math.isfinite(find_metric("perplexity").estimate(rows).interval[1])
+
+
+def test_columns_that_do_not_pair_up_are_refused() -> None:
     with pytest.raises(ValueError, match="pair up"):
-        metric(["a", "b"], ["a"])
+        corpus_chrf(["a", "b"], ["a"])
     with pytest.raises(ValueError, match="no rows"):
-        metric([], [])
+        corpus_chrf([], [])
