@@ -22,6 +22,7 @@ def make_terms(
         survey=survey,
         prompt=settings.prompt,
         head=settings.head,
+        masking=settings.masking,
         tag=settings.tag,
         decoding=settings.decoding,
         training=settings.training,

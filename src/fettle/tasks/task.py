@@ -21,12 +21,13 @@ from fettle.models.config import HeadSettings
 from fettle.models.head import HeadShape
 from fettle.models.load import Network, OpenModel
 from fettle.models.tokenizer import ModelTokenizer
-from fettle.tokens.config import PromptSettings, TagSettings
+from fettle.tokens.config import MaskingSettings, PromptSettings, TagSettings
 from fettle.tokens.encoder import Encoder
 from fettle.tokens.layout import Layout
 from fettle.tokens.pooled import Pooling
 from fettle.training.config import EmbedSettings, TrainingSettings
 from fettle.training.objective import Objective
+from fettle.training.stream import Vary
 
 AUTO = "auto"
 
@@ -58,6 +59,7 @@ class Terms:
     dtype: torch.dtype = torch.float32
     prompt: PromptSettings = field(default_factory=PromptSettings)
     head: HeadSettings = field(default_factory=HeadSettings)
+    masking: MaskingSettings = field(default_factory=MaskingSettings)
     tag: TagSettings = field(default_factory=TagSettings)
     embed: EmbedSettings = field(default_factory=EmbedSettings)
     decoding: DecodingSettings = field(default_factory=DecodingSettings)
@@ -78,6 +80,7 @@ class Method:
     `looked_at` names those of them that looks at held-out rows give, from answers; the loss is always among the scores.
     `answerer` gives None where nothing is asked, `prompt` what a model that writes is sent, `embedder` the vectors of
     texts, where it learns any, cut to so many numbers (0: whole).
+    `vary` makes a row anew for each step that it is in, where it is not learned as it is encoded.
     `samples` are a few short records that it learns: what it is proved on (`fettle.tasks.contract`).
     """
 
@@ -92,6 +95,7 @@ class Method:
     prompt: Callable[[Terms, Record], list[int]] | None = None
     embedder: Callable[[Terms, OpenModel, int], TextEmbedder] | None = None
     looked_at: tuple[str, ...] = ()
+    vary: Callable[[Terms], Vary] | None = None
     samples: tuple[Record, ...] = ()
 
     @property
