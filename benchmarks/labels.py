@@ -94,7 +94,7 @@ def run_trainer(home: Path, base: str, data: str, epochs: int, seed: int) -> dic
     )
 
     from fettle.app.planning import resolve_plan
-    from fettle.app.preflight import prepare as prepare_plan
+    from fettle.app.preparing.rows import prepare as prepare_plan
     from fettle.app.workshop.versions import load_rows
     from fettle.data.splits.split import carve_validation
     from fettle.storage.workspace import open_workspace

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from fettle.app import evaluating, preflight, running, using
+from fettle.app import evaluating, running, using
 from fettle.app.planning import resolve_plan
-from fettle.app.preflight import Preflight
+from fettle.app.preflight import Preflight, inspect
+from fettle.app.preparing.rows import prepare
 from fettle.app.running import RunResult
 from fettle.app.using import Model
 from fettle.app.workshop import importing, splitting
@@ -49,7 +50,7 @@ def split_data(
 def plan(recipe: str, settings: Mapping[str, object] | Sequence[str] = ()) -> Preflight:
     """Look at what a recipe would do with these settings (`{"data": "tickets"}`); train nothing."""
     resolved = resolve_plan(recipe, settings)
-    return preflight.inspect(preflight.prepare(open_workspace(), resolved.settings), resolved.settings)
+    return inspect(prepare(open_workspace(), resolved.settings), resolved.settings)
 
 
 def train(recipe: str, settings: Mapping[str, object] | Sequence[str] = (), *, name: str | None = None) -> RunResult:

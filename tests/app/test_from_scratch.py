@@ -21,7 +21,9 @@ from fettle.app.evaluating import HeldOut, evaluate
 from fettle.app.listing import base_cards, base_facts, get_bundle
 from fettle.app.opening import base_of_bundle, open_base
 from fettle.app.planning import ResolvedPlan, resolve_plan
-from fettle.app.preflight import inspect, make_stream, prepare
+from fettle.app.preflight import inspect
+from fettle.app.preparing.machine import make_stream
+from fettle.app.preparing.rows import prepare
 from fettle.app.running import resume_run, start_run
 from fettle.app.using import Continuation, export, load
 from fettle.data.records import PlainText, Row

@@ -14,7 +14,8 @@ from app_fixtures import one_core, workspace  # noqa: F401
 from app_kit import LABELS, intents, plan_of, store_rows
 
 from fettle.app.planning import resolve_plan
-from fettle.app.preflight import inspect, prepare, show_tokens
+from fettle.app.preflight import inspect, show_tokens
+from fettle.app.preparing.rows import prepare
 from fettle.app.workshop.versions import load_rows
 from fettle.data.records import Conversation, LabelledText, Message, PlainText, Row, ToolCall
 from fettle.errors import RequestError, UnsoundPlan

@@ -15,9 +15,11 @@ from safetensors.torch import load_file
 
 from fettle.app import running
 from fettle.app.evaluating import evaluate
-from fettle.app.ordering import LOSSES
 from fettle.app.planning import resolve_plan
-from fettle.app.preflight import inspect, make_stream, prepare
+from fettle.app.preflight import inspect
+from fettle.app.preparing.machine import make_stream
+from fettle.app.preparing.ordering import LOSSES
+from fettle.app.preparing.rows import prepare
 from fettle.app.running import resume_run, start_run
 from fettle.app.workshop.importing import import_data
 from fettle.errors import DamagedFile, IncompatibleModel, RequestError

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fettle.app.planning import PlanSettings
-from fettle.app.terms import make_terms as terms_of_plan
+from fettle.app.preparing.terms import make_terms as terms_of_plan
 from fettle.models.load import OpenModel
 from fettle.tasks.task import Survey, Terms
 

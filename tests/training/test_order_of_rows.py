@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fettle.app.ordering import keys_of_column
+from fettle.app.preparing.ordering import keys_of_column
 from fettle.tokens.example import Example, TokenReads
 from fettle.training.stream import EpochStream, RowsByTokens, ShuffledRows, order_by
 

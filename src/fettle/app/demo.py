@@ -11,7 +11,8 @@ from typing import Protocol
 
 from fettle.app.evaluating import OnProgress, evaluate
 from fettle.app.planning import ResolvedPlan, resolve_plan
-from fettle.app.preflight import Preflight, inspect, prepare
+from fettle.app.preflight import Preflight, inspect
+from fettle.app.preparing.rows import prepare
 from fettle.app.running import RunResult, start_run
 from fettle.app.using import load, load_base
 from fettle.app.workshop.importing import HowToRead, ImportResult, import_data

@@ -16,8 +16,8 @@ import torch
 from fettle.app.listing import get_bundle
 from fettle.app.opening import BaseSource, base_of_bundle, open_base, open_tuned, with_fresh_head
 from fettle.app.planning import PlanSettings
-from fettle.app.preflight import Prepared
-from fettle.app.terms import make_terms
+from fettle.app.preparing.rows import Prepared
+from fettle.app.preparing.terms import make_terms
 from fettle.app.workshop.versions import load_rows
 from fettle.artifacts.bundle import REPORTS, Bundle, write_card
 from fettle.data.records import Row, labels_of

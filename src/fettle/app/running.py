@@ -15,18 +15,11 @@ from typing import Any
 from fettle.app.bases.vectors import is_learned_from_texts, learn_what_occurs
 from fettle.app.evaluating import BITS_PER_BYTE, HeldOut
 from fettle.app.opening import open_base, with_fresh_head
-from fettle.app.ordering import keys_of_column, losses_of_base
 from fettle.app.planning import ResolvedPlan, plan_from_json
-from fettle.app.preflight import (
-    Machine,
-    Preflight,
-    Prepared,
-    inspect,
-    make_stream,
-    prepare,
-    rows_of_stream,
-    use_threads,
-)
+from fettle.app.preflight import Preflight, inspect
+from fettle.app.preparing.machine import Machine, make_stream, rows_of_stream, use_threads
+from fettle.app.preparing.ordering import keys_of_column, losses_of_base
+from fettle.app.preparing.rows import Prepared, prepare
 from fettle.artifacts.bundle import ADAPTER, BASE, HEAD, MODEL, TOKENIZER, Bundle, read_bundle, write_bundle, write_card
 from fettle.errors import FettleError, FullDisk, IncompatibleModel, RequestError
 from fettle.evaluation.scorer import find_metric

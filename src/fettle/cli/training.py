@@ -17,9 +17,11 @@ from fettle.storage.workspace import open_workspace
 if TYPE_CHECKING:
     from fettle.app import preflight as looking
     from fettle.app import running
+    from fettle.app.preparing import rows as preparing
     from fettle.cli import progress as showing
 else:
     looking = LazyModule("fettle.app.preflight")
+    preparing = LazyModule("fettle.app.preparing.rows")
     running = LazyModule("fettle.app.running")
     showing = LazyModule("fettle.cli.progress")
 
@@ -48,7 +50,7 @@ def plan_command(
     """
     plan = resolve_plan(recipe, settings or [])
     try:
-        prepared = looking.prepare(open_workspace(), plan.settings)
+        prepared = preparing.prepare(open_workspace(), plan.settings)
     except ModuleNotFoundError as problem:
         missing = missing_training(str(problem.name))
         if json:

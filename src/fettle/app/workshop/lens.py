@@ -10,7 +10,7 @@ from fettle.app.evaluating import asker_for
 from fettle.app.listing import find_bundle
 from fettle.app.opening import locate_base, open_base, open_tuned
 from fettle.app.planning import PlanSettings
-from fettle.app.terms import make_terms
+from fettle.app.preparing.terms import make_terms
 from fettle.app.workshop.looking import Lens
 from fettle.data.records import Record, Row, texts_of
 from fettle.generation.embedding import MOST_TOKENS, TextEmbedder

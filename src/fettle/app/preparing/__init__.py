@@ -1,0 +1,1 @@
+"""A plan made ready: its rows as examples, and what the machine decides."""
