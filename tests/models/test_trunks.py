@@ -137,7 +137,9 @@ def open_family(family: str, *, has_adapter: bool = False) -> OpenModel:
     network = T5EncoderModel(config) if family == "t5" else AutoModel.from_config(config)
     model = OpenModel(network.eval(), SimpleNamespace(pad_id=PAD))  # type: ignore[arg-type]
     if has_adapter:
-        targets = "in_proj,x_proj" if family == "mamba" else "all-linear"  # PEFT knows better than to adapt all of Mamba
+        targets = (
+            "in_proj,x_proj" if family == "mamba" else "all-linear"
+        )  # PEFT knows better than to adapt all of Mamba
         model = add_adapter(model, AdapterSettings(rank=3, targets=targets), 0)
         model.network.eval()
     with torch.no_grad():
@@ -202,7 +204,11 @@ def test_rows_reach_as_far_as_positions_do_and_no_further(family: str) -> None:
     """The longest row is read; a position more has no vector, where positions are looked up in a table."""
     model = open_family(family)
     reach = reach_of(model.network.config)
-    assert reach == model.context_length == REACH - (PAD + 1) * (family in {"roberta", "xlm-roberta", "camembert", "mpnet"})
+    assert (
+        reach
+        == model.context_length
+        == REACH - (PAD + 1) * (family in {"roberta", "xlm-roberta", "camembert", "mpnet"})
+    )
     layout, _ = layout_for(model.attention)
 
     def read(length: int) -> Tensor:

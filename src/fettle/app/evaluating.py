@@ -38,10 +38,12 @@ from fettle.storage.workspace import Workspace
 from fettle.tasks.table import open_task
 from fettle.tasks.task import Method, Survey, Task, Terms
 from fettle.tokens.encoder import Encoder
+from fettle.tokens.example import Example
 from fettle.tokens.length import fit_example
 
 BITS_PER_BYTE = "bits_per_byte"
 _LIKELIEST = "token_accuracy"
+_REPLAYED = "replay_loss"
 MOST_HELD_OUT_TOKENS = 2**17
 _MOST_ANSWERED_ROWS = 200
 
@@ -139,6 +141,7 @@ def evaluate(
 class HeldOut:
     """Loss and the share of what was the likeliest; where the method names some, the task's own scores of answers.
 
+    Where rows of another dataset are replayed, the loss of those that it holds out is told beside (`replay_loss`).
     For plain text the loss is told in bits for each byte as well. Of many rows some are looked at, evenly over the
     file, which may be sorted, so that a look takes a small part of the time between two.
     """
@@ -147,8 +150,8 @@ class HeldOut:
         terms = replace(prepared.terms, dtype=dtype)
         self._reader = prepared.method.reader(terms)
         rows = [examples for _, examples in prepared.held_out]
-        num_tokens = sum(example.num_tokens for row in rows for example in row)
-        self._rows = rows[:: math.ceil(num_tokens / MOST_HELD_OUT_TOKENS)]
+        self._rows = _some_of(rows)
+        self._replayed = _some_of(prepared.replay.held_out) if prepared.replay is not None else []
         self._bytes_of_tokens = None
         if BITS_PER_BYTE in prepared.method.metrics:
             self._bytes_of_tokens = prepared.tokenizer.bytes_of_tokens
@@ -175,12 +178,21 @@ class HeldOut:
         if self._bytes_of_tokens is not None:
             num_bytes = sum(example.num_bytes(self._bytes_of_tokens) for row in self._rows for example in row)
             scores[BITS_PER_BYTE] = bits_per_byte(loss, num_bytes)
+        if self._replayed:
+            replayed = self._reader.losses(model, self._replayed)
+            scores[_REPLAYED] = sum(one.loss for one in replayed) / sum(one.weight for one in replayed)
         if self._answerer is not None:
             answers = self._answerer.answers(model, self._records)
             pairs = zip(self._expected, answers, strict=True)
             outcomes = [Outcome("", expected, answer.text, rank=answer.rank) for expected, answer in pairs]
             scores.update({metric.name: metric.value(outcomes) for metric in self._metrics})
         return scores
+
+
+def _some_of(rows: Sequence[list[Example]]) -> Sequence[list[Example]]:
+    """As many of the rows as one look reads, evenly over all."""
+    num_tokens = sum(example.num_tokens for row in rows for example in row)
+    return rows[:: max(1, math.ceil(num_tokens / MOST_HELD_OUT_TOKENS))]
 
 
 def _rows_to_score(
@@ -228,6 +240,7 @@ def _base_outcomes(
         "head": [settings["head"], settings["seed"]] if asker.method.head else None,
         "prompt": settings["prompt"],
         "decoding": settings["decoding"],
+        "masking": settings["masking"],
         "max_length": asker.max_length,
         "dtype": str(asker.dtype),
         "rows": [row.content_key for row in rows],
@@ -268,6 +281,7 @@ def _outcomes(
             probability=answer.probabilities.get(answer.text, 0.0),
             is_complete=answer.is_complete,
             num_bytes=size,
+            right=cost.right,
             rank=answer.rank,
             expected_probability=answer.probabilities.get(expected, 0.0),
         )

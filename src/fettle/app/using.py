@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from fettle.app.evaluating import Asker, asker_for
@@ -19,6 +21,7 @@ from fettle.errors import Fault, RequestError, near_misses
 from fettle.generation.answer import Answer
 from fettle.generation.config import DecodingSettings
 from fettle.generation.decoding import complete, stream
+from fettle.generation.filling import fill_in
 from fettle.models.load import OpenModel
 from fettle.quality.alike.retrieval import Retriever
 from fettle.storage.workspace import Workspace, open_workspace
@@ -51,8 +54,11 @@ class Model:
         self._model = model
 
     def predict(self, rows: Iterable[str], progress: Callable[[int], None] | None = None) -> list[Answer]:
-        """Answer each text: the likeliest label with all probabilities, a written answer, or how the text goes on."""
+        """Answer each text: the likeliest label with all probabilities, a written answer, how the text goes on,
+        or the likeliest words where one is hidden (a JSON list where several are)."""
         answerer = self._asker.method.answerer(self._asker.terms(self._model))
+        if answerer is None and self._asker.method.network == "masked":
+            return self._fillings(rows, progress)
         if answerer is None:
             return self._continuations(rows, progress)
         return answerer.answers(self._model, [self._asker.task.question(text) for text in rows], progress)
@@ -80,12 +86,23 @@ class Model:
             for places, scores in zip(found.places_QK.tolist(), found.scores_QK, strict=True)
         ]
 
-    def chat(self) -> Conversation | Continuation:
-        """A conversation with the model, empty at first; a model of plain text goes on where a text ends."""
+    def chat(self) -> Conversation | Continuation | Filling:
+        """A conversation with the model, empty at first; a model of plain text goes on where a text ends, or says what
+        is hidden in it."""
         settings = self._asker.settings
+        if self._asker.method.network == "masked":
+            return Filling(self._model, self._asker.dtype)
         if self._asker.method.prompt is None:
             return Continuation(self._model, settings.decoding)
         return Conversation(self._model, settings.decoding, settings.prompt.system)
+
+    def _fillings(self, rows: Iterable[str], progress: Callable[[int], None] | None) -> list[Answer]:
+        found = fill_in(self._model, list(rows), self._asker.dtype, progress)
+        likeliest = [[max(words, key=words.__getitem__) for words in places] for places in found]
+        return [
+            Answer(best[0], places[0]) if len(places) == 1 else Answer(json.dumps(best, ensure_ascii=False))
+            for best, places in zip(likeliest, found, strict=True)
+        ]
 
     def _continuations(self, rows: Iterable[str], progress: Callable[[int], None] | None) -> list[Answer]:
         prompts = [_beginning(self._model, text) for text in rows]
@@ -104,6 +121,23 @@ class Continuation:
     def say(self, text: str, on_text: Callable[[str], None] | None = None) -> str:
         """How the text goes on; `on_text` gets each piece as soon as it is whole."""
         return _write(self.model, _beginning(self.model, text), self.decoding, on_text)
+
+
+@dataclass(frozen=True)
+class Filling:
+    """Texts with hidden words, each for itself."""
+
+    model: OpenModel
+    dtype: torch.dtype
+
+    def say(self, text: str, on_text: Callable[[str], None] | None = None) -> str:
+        """The likeliest words of each hidden place, with their probabilities; a line for each."""
+        [places] = fill_in(self.model, [text], self.dtype)
+        lines = ["  ".join(f"{word} {share:.3f}" for word, share in words.items()) for words in places]
+        said = "\n".join(lines)
+        if on_text:
+            on_text(said)
+        return said
 
 
 @dataclass

@@ -18,7 +18,6 @@ from transformers import PreTrainedModel
 from fettle.models.attention import ATTENTION_NAME, Sight, attention_of
 from fettle.models.layers import feed_forward_only_at
 
-
 # Encoders that count their positions from the one after the number of their padding token.
 _COUNT_AFTER_PADDING = frozenset(
     {"roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "roberta-prelayernorm", "data2vec-text", "mpnet"}

@@ -179,7 +179,7 @@ def stored_names(folder: Path) -> Iterator[str]:
 
 
 def _opener(network: Network, config: PretrainedConfig) -> Any:
-    """What opens a network; of an architecture that reads and writes with two halves, the trunk is the one that reads."""
+    """What opens a network; of an architecture of two halves, the one that reads is the trunk."""
     if network == "trunk" and config.is_encoder_decoder:
         return AutoModelForTextEncoding
     return _OPENED_BY[network]

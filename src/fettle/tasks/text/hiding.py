@@ -1,4 +1,4 @@
-"""Which words of a text are hidden, and behind what: the share, and the 80/10/10 of Devlin et al. 2019 (arXiv:1810.04805).
+"""Which words of a text are hidden, and behind what, as in Devlin et al. 2019 (arXiv:1810.04805).
 
 Of the words chosen, eight in ten are replaced by the mask, one by any other word, and one stays as it is; the model is
 to say of each what it was. Where the original ids are the reads' tokens, a text can be uncovered again.
