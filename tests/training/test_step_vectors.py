@@ -15,10 +15,9 @@ from training_kit import make_job
 
 from fettle.models.head import HeadShape, fresh_head
 from fettle.models.load import OpenModel, open_model
-from fettle.tokens.example import Example, Target
+from fettle.tokens.example import Example, Pooling, Target, pooled_example
 from fettle.tokens.forest import make_batch
 from fettle.tokens.layout import Layout
-from fettle.tokens.pooled import Pooling, pooled_example
 from fettle.tokens.running import numbers_of
 from fettle.training import step_vectors
 from fettle.training.loop import train

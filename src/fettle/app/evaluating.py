@@ -38,10 +38,12 @@ from fettle.storage.workspace import Workspace
 from fettle.tasks.table import open_task
 from fettle.tasks.task import Method, Survey, Task, Terms
 from fettle.tokens.encoder import Encoder
+from fettle.tokens.example import Example
 from fettle.tokens.length import fit_example
 
 BITS_PER_BYTE = "bits_per_byte"
 _LIKELIEST = "token_accuracy"
+_REPLAYED = "replay_loss"
 MOST_HELD_OUT_TOKENS = 2**17
 _MOST_WRITTEN_ROWS = 200
 _MOST_READ_ROWS = 2000
@@ -141,6 +143,7 @@ def evaluate(
 class HeldOut:
     """Loss, the share of tokens that were the likeliest, and those of the task's own scores that the method names.
 
+    Where rows of another dataset are replayed, the loss of those that it holds out is told beside (`replay_loss`).
     For plain text the loss is told in bits for each byte as well. Of many rows some are looked at, evenly over the
     file, which may be sorted, so that a look takes a small part of the time between two.
     """
@@ -149,8 +152,8 @@ class HeldOut:
         terms = replace(prepared.terms, dtype=dtype)
         self._reader = prepared.method.reader(terms)
         rows = [examples for _, examples in prepared.held_out]
-        num_tokens = sum(example.num_tokens for row in rows for example in row)
-        self._rows = rows[:: math.ceil(num_tokens / MOST_HELD_OUT_TOKENS)]
+        self._rows = _some_of(rows)
+        self._replayed = _some_of(prepared.replay.held_out) if prepared.replay is not None else []
         self._bytes_of_tokens = None
         if BITS_PER_BYTE in prepared.method.metrics:
             self._bytes_of_tokens = prepared.tokenizer.bytes_of_tokens
@@ -177,11 +180,14 @@ class HeldOut:
         loss = sum(one.loss for one in costs)
         scores = {"loss": loss / weight}
         rights = [one.right for one in costs if one.right is not None]
-        if rights:
+        if rights and self._has_words:
             scores[_LIKELIEST] = sum(rights) / weight
         if self._bytes_of_tokens is not None:
             num_bytes = sum(example.num_bytes(self._bytes_of_tokens) for row in self._rows for example in row)
             scores[BITS_PER_BYTE] = bits_per_byte(loss, num_bytes)
+        if self._replayed:
+            replayed = self._reader.losses(model, self._replayed)
+            scores[_REPLAYED] = sum(one.loss for one in replayed) / sum(one.weight for one in replayed)
         if self._answerer is not None:
             answers = self._answerer.answers(model, self._records)
             pairs = zip(self._expected, answers, strict=True)
@@ -207,6 +213,12 @@ def _metrics_of(asker: Asker, rows: Sequence[Row]) -> list[str]:
     is_asked = asker.settings.decoding.least_probability > 0
     is_there = any(NONE_OF_THESE in labels_of(row.record) for row in rows)
     return [*asker.method.metrics, *(asker.method.of_scope if is_asked or is_there else ())]
+
+
+def _some_of(rows: Sequence[list[Example]]) -> Sequence[list[Example]]:
+    """As many of the rows as one look reads, evenly over all."""
+    num_tokens = sum(example.num_tokens for row in rows for example in row)
+    return rows[:: max(1, math.ceil(num_tokens / MOST_HELD_OUT_TOKENS))]
 
 
 def _rows_to_score(
@@ -255,6 +267,7 @@ def _base_outcomes(
         "head": [settings["head"], settings["seed"]] if asker.method.head else None,
         "prompt": settings["prompt"],
         "decoding": settings["decoding"],
+        "masking": settings["masking"],
         "max_length": asker.max_length,
         "dtype": str(asker.dtype),
         "rows": [row.content_key for row in rows],
@@ -295,6 +308,7 @@ def _outcomes(
             probability=answer.probabilities.get(answer.text, 0.0),
             is_complete=answer.is_complete,
             num_bytes=size,
+            right=cost.right or 0.0,
             rank=answer.rank,
             expected_probability=answer.probabilities.get(expected, 0.0),
         )

@@ -26,8 +26,8 @@ from fettle.tasks.table import open_task
 
 @dataclass(frozen=True)
 class BaseSource:
-    """A base that was found and not yet opened. `adapters` are folded in, in order, as parts of `network`; `lineage`
-    names the bundles."""
+    """A base that was found and not yet opened. `adapters` are folded in, in order, each into the network that it was
+    trained in; `lineage` names the bundles."""
 
     reference: str
     kind: str
@@ -35,8 +35,7 @@ class BaseSource:
     folder: Path
     random_seed: int | None
     prints: dict[str, str]
-    adapters: tuple[Path, ...] = ()
-    network: Network = "causal"
+    adapters: tuple[tuple[Network, Path], ...] = ()
     lineage: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, object]:
@@ -78,26 +77,25 @@ def locate_base(workspace: Workspace, reference: str, seed: int) -> BaseSource:
         reference=reference,
         kind="bundle",
         name=bundle.name,
-        adapters=(*below.adapters, bundle.path / ADAPTER),
-        network=network_of(bundle),
+        adapters=(*below.adapters, (network_of(bundle), bundle.path / ADAPTER)),
         lineage=(bundle.identity, *below.lineage),
     )
 
 
 def open_base(source: BaseSource, network: Network = "causal", dropout: float = 0.0) -> OpenModel:
     """Open a base in memory, on the machine's device."""
-    stored = source.network if source.adapters else network
-    if network not in (stored, "trunk"):
+    networks = [*(stored for stored, _ in source.adapters), network]
+    if source.adapters and network not in (networks[-2], "trunk"):
         raise IncompatibleModel(
             f"{source.name} has no {network} network",
             where=source.reference,
-            expected=f"a base with one; its adapters belong to a {stored} network",
+            expected=f"a base with one; its adapters belong to a {networks[-2]} network",
         )
-    model = open_model(source.folder, stored, random_seed=source.random_seed, dropout=dropout)
-    for adapter in source.adapters:
+    model = open_model(source.folder, networks[0], random_seed=source.random_seed, dropout=dropout)
+    for (stored, adapter), above in zip(source.adapters, networks[1:], strict=True):
         model = merge_adapter(read_adapter(model, adapter))
-    if stored != network:
-        model = trunk_of(model)
+        if above != stored:  # only ever the trunk of it
+            model = trunk_of(model)
     return model.to(choose_device())
 
 

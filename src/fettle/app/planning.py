@@ -14,8 +14,8 @@ from fettle.config.settings import Settings
 from fettle.errors import Fault, RequestError, UnknownName, near_misses
 from fettle.generation.config import DecodingSettings
 from fettle.models.config import ALL, NEW_BASE, AdapterSettings, HeadSettings, ShapeSettings, VectorSettings
-from fettle.tokens.config import PromptSettings, TagSettings
-from fettle.training.config import EmbedSettings, TrainingSettings
+from fettle.tokens.config import MaskingSettings, PromptSettings, TagSettings
+from fettle.training.config import EmbedSettings, ReplaySettings, TrainingSettings
 
 RECIPES = Path(__file__).resolve().parent.parent / "recipes"
 
@@ -59,8 +59,10 @@ class PlanSettings(Settings):
     shape: ShapeSettings = ShapeSettings()
     adapter: AdapterSettings = AdapterSettings()
     head: HeadSettings = HeadSettings()
+    masking: MaskingSettings = MaskingSettings()
     tag: TagSettings = TagSettings()
     training: TrainingSettings = TrainingSettings()
+    replay: ReplaySettings = ReplaySettings()
     embed: EmbedSettings = EmbedSettings()
     decoding: DecodingSettings = DecodingSettings()
     vectors: VectorSettings = VectorSettings()

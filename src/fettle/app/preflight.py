@@ -107,11 +107,7 @@ def inspect(prepared: Prepared, settings: PlanSettings) -> Preflight:
     return Preflight(
         machine=decide_machine(prepared, settings),
         method=prepared.method.name,
-        rows={
-            "learned": len(prepared.learned),
-            "validation": len(prepared.held_out),
-            "test": prepared.num_test_rows,
-        },
+        rows=_count_rows(prepared),
         num_tokens=sum(example.num_tokens for example in examples),
         num_learned=sum(example.num_learned for example in examples),
         longest=max(example.num_tokens + example.num_cut_tokens for example in examples),
@@ -137,10 +133,19 @@ def inspect(prepared: Prepared, settings: PlanSettings) -> Preflight:
     )
 
 
+def _count_rows(prepared: Prepared) -> dict[str, int]:
+    counts = {
+        "learned": len(prepared.learned),
+        "validation": len(prepared.held_out),
+        "test": prepared.num_test_rows,
+    }
+    return counts if prepared.replay is None else {**counts, "replayed": len(prepared.replay.learned)}
+
+
 def _shown(prepared: Prepared) -> list[tuple[str, list[ShownToken]]]:
     """The first rows as the model meets them."""
     first = [example for row in prepared.learned for example in row][:_NUM_SHOWN]
-    show = show_tokens if prepared.method.head is None else _show_read
+    show = {"causal": show_tokens, "masked": _show_hidden, "trunk": _show_read}[prepared.method.network]
     return [(example.source, show(example, prepared.tokenizer)) for example in first]
 
 
@@ -164,6 +169,17 @@ def _show_read(example: Example, tokenizer: ModelTokenizer) -> list[ShownToken]:
     learned = set() if is_whole else {at for at, _, weight in _reads(example) if weight > 0}
     texts = tokenizer.inner.convert_ids_to_tokens(example.ids.tolist())
     return [ShownToken(f"{text} ", place in learned, False) for place, text in enumerate(texts)]
+
+
+def _show_hidden(example: Example, tokenizer: ModelTokenizer) -> list[ShownToken]:
+    """A row whose words are hidden: what the model meets, and behind each hidden word what it is to say."""
+    wanted = {at: token for at, token, _ in _reads(example)}
+    texts = tokenizer.inner.convert_ids_to_tokens(example.ids.tolist())
+    said = {at: tokenizer.inner.convert_ids_to_tokens(token) for at, token in wanted.items()}
+    return [
+        ShownToken(f"{text}→{said[place]} " if place in said else f"{text} ", place in said, False)
+        for place, text in enumerate(texts)
+    ]
 
 
 def _refuse_unsound(prepared: Prepared, examples: Sequence[Example], with_stop: int) -> None:
@@ -205,6 +221,10 @@ def _warnings(prepared: Prepared, with_stop: int) -> list[str]:
     warnings += [f"{count} rows: {remark}" for remark, count in remarks.items()]
     if prepared.method.prompt is not None and not prepared.tokenizer.has_own_template:
         warnings.append("the base has no chat template; fettle's own is used and goes into the bundle")
+    if prepared.has_fresh_word_head:
+        warnings.append(
+            "the base has no layers that say words: they begin at random, and its own loss is that of guessing"
+        )
     if not prepared.num_test_rows:
         warnings.append(
             f"no test rows: fettle data split {prepared.version.dataset}, or a test file as a dataset of its own"

@@ -94,7 +94,8 @@ def resume_run(workspace: Workspace, name: str, watchers: Sequence[Watcher] = ()
     stored: Any = folder.read_plan()
     plan = plan_from_json(stored)
     # What the words meant when the run was started: the data may have grown, and a path may have been relative.
-    meant = {"data": stored["data"]["reference"], "base": stored["base"]["reference"]}
+    replay = plan.settings.replay.model_copy(update={"data": stored["data"].get("replayed", "")})
+    meant = {"data": stored["data"]["reference"], "base": stored["base"]["reference"], "replay": replay}
     pinned = plan.settings.model_copy(update=meant)
     prepared = prepare(workspace, pinned)
     if prepared.source.as_json() != stored["base"]:
@@ -261,6 +262,7 @@ def _bundle(
         "kind": "adapter" if is_adapter else "full",
         "method": prepared.method.name,
         "labels": list(prepared.labels),
+        "has_fresh_word_head": prepared.has_fresh_word_head,
         "survey": asdict(prepared.terms.survey),
         "temperature": model.temperature,
         "base": prepared.source.as_json(),
@@ -303,7 +305,9 @@ def _stored_plan(
 
 
 def _data_facts(prepared: Prepared) -> dict[str, object]:
+    replayed = {"replayed": prepared.replay.reference} if prepared.replay is not None else {}
     return {
+        **replayed,
         "version": prepared.version.label,
         "dataset": prepared.version.dataset,
         "content_hash": prepared.version.content_hash,

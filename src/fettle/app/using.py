@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +21,7 @@ from fettle.errors import Fault, RequestError, near_misses
 from fettle.generation.answer import Answer
 from fettle.generation.config import DecodingSettings
 from fettle.generation.decoding import complete, stream
+from fettle.generation.filling import fill_in
 from fettle.models.load import OpenModel
 from fettle.quality.alike.retrieval import Retriever
 from fettle.storage.workspace import Workspace, open_workspace
@@ -70,10 +72,13 @@ class Model:
     def predict(self, rows: Iterable[Asked], progress: Callable[[int], None] | None = None) -> list[Answer]:
         """Answer each text, or each two texts that are compared.
 
-        The answer is the likeliest label with all probabilities, a number, a written answer, or how the text goes on.
+        The answer is the likeliest label with all probabilities, a number, a written answer, how the text goes on, or
+        the likeliest words where one is hidden (a JSON list where several are).
         """
         asked = list(rows)
         answerer = self._asker.method.answerer(self._asker.terms(self._model))
+        if answerer is None and self._asker.method.network == "masked":
+            return self._fillings([text for text in asked if isinstance(text, str)], progress)
         if answerer is None:
             return self._continuations([text for text in asked if isinstance(text, str)], progress)
         return answerer.answers(self._model, [self._question(one) for one in asked], progress)
@@ -110,11 +115,24 @@ class Model:
         ]
 
     def chat(self) -> Conversation | Continuation:
-        """A conversation with the model, empty at first; a model of plain text goes on where a text ends."""
+        """A conversation with the model, empty at first; a model of plain text goes on where a text ends.
+
+        Raises `RequestError` where the bundle does not write.
+        """
         settings = self._asker.settings
+        if not self.writes:
+            raise RequestError(f"{self.bundle.name} writes nothing that one could talk to", attempt="predict")
         if self._asker.method.prompt is None:
             return Continuation(self._model, settings.decoding)
         return Conversation(self._model, settings.decoding, settings.prompt.system)
+
+    def _fillings(self, rows: Sequence[str], progress: Callable[[int], None] | None) -> list[Answer]:
+        found = fill_in(self._model, rows, self._asker.dtype, progress)
+        likeliest = [[max(words, key=words.__getitem__) for words in places] for places in found]
+        return [
+            Answer(best[0], places[0]) if len(places) == 1 else Answer(json.dumps(best, ensure_ascii=False))
+            for best, places in zip(likeliest, found, strict=True)
+        ]
 
     def _continuations(self, rows: Iterable[str], progress: Callable[[int], None] | None) -> list[Answer]:
         prompts = [_beginning(self._model, text) for text in rows]

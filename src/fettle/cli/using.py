@@ -124,7 +124,7 @@ def chat_command(
     models = {"tuned": operations.load(bundle, workspace, base)}
     if compare:
         models = {"base": operations.load_base(bundle, workspace, base), **models}
-    conversations = {name: model.chat() for name, model in models.items()}
+    conversations = {name: model.chat() for name, model in models.items() if model.writes}
     while (text := _ask()) is not None:
         for name, model in models.items():
             OUT.print(f"[bold]{name}>[/] ", end="")

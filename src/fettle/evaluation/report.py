@@ -12,7 +12,8 @@ from fettle.errors import DamagedFile
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """One row under one system. `loss` is summed over the row's learned weight, in nats; both 0 where not measured.
+    """One row under one system. `loss` is summed over the row's learned weight, in nats, and `right` is how much of
+    that weight was the likeliest; all 0 where not measured.
 
     `probability` is that of the answer given, where answers are chosen, `expected_probability` that of the expected
     one; `num_bytes` the length of the text learned. `rank` is the place of the right one among those that were ranked:
@@ -32,6 +33,7 @@ class Outcome(msgspec.Struct, frozen=True):
     num_bytes: int = 0
     rank: int = 0
     expected_probability: float = 0.0
+    right: float = 0.0
 
 
 class Report(msgspec.Struct, frozen=True):

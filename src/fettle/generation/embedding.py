@@ -16,7 +16,7 @@ from fettle.errors import RequestError
 from fettle.generation.reading import numbers_of_examples
 from fettle.models.head import Head, HeadShape
 from fettle.models.load import OpenModel
-from fettle.tokens.pooled import Pooling, pooled_example
+from fettle.tokens.example import Pooling, pooled_example
 
 MOST_TOKENS = 256
 """A longer text is read up to there, where nothing else is known: sentence encoders are trained on no more."""

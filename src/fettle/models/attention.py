@@ -49,7 +49,9 @@ _MOST_KEYS_KEPT = 512
 # windows, soft caps. All others run padded, with their own attention. Each is checked against that in the tests.
 _CAUSAL = frozenset({"llama", "mistral", "qwen2", "qwen3", "smollm3", "phi3", "gemma2", "gemma3_text", "gpt2"})
 # Word vectors have no attention at all, and know by their positions where rows end.
-_WHOLE = frozenset({"bert", "roberta", "modernbert", "word_vectors"})
+_WHOLE = frozenset(
+    {"bert", "roberta", "xlm-roberta", "camembert", "modernbert", "distilbert", "electra", "albert", "word_vectors"}
+)
 
 
 @dataclass(frozen=True, slots=True)

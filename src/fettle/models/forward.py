@@ -18,6 +18,22 @@ from transformers import PreTrainedModel
 from fettle.models.attention import ATTENTION_NAME, Sight, attention_of
 from fettle.models.layers import feed_forward_only_at
 
+# Encoders that count their positions from the one after the number of their padding token.
+_COUNT_AFTER_PADDING = frozenset(
+    {"roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "roberta-prelayernorm", "data2vec-text", "mpnet"}
+)
+_LONGEST_WITHOUT_POSITIONS = 2048
+
+
+def reach_of(config: Any) -> int:
+    """Most tokens that an architecture's positions reach; 2,048 where it has none."""
+    named = int(getattr(config, "max_position_embeddings", 0) or 0)
+    return named - _first_position(config) if named > 0 else _LONGEST_WITHOUT_POSITIONS
+
+
+def _first_position(config: Any) -> int:
+    return int(config.pad_token_id) + 1 if config.model_type in _COUNT_AFTER_PADDING else 0
+
 
 @dataclass(frozen=True, slots=True)
 class ModelInputs:
@@ -76,9 +92,28 @@ def read_hidden(network: PreTrainedModel, inputs: ModelInputs) -> Tensor:
     return hidden[inputs.reads_R]
 
 
+def _deberta_head(network: Any, hidden_RD: Tensor) -> Tensor:
+    if network.legacy:
+        logits_RV: Tensor = network.cls(hidden_RD)
+    else:
+        logits_RV = network.lm_predictions(hidden_RD, network.deberta.embeddings.word_embeddings)
+    return logits_RV
+
+
 # Heads of encoders, run on what was read alone, [R, D]. A class is read at the first token of a row.
 _HEADS: dict[str, Callable[[Any, Tensor], Tensor]] = {
+    "AlbertForMaskedLM": lambda network, hidden_RD: network.predictions(hidden_RD),
     "BertForMaskedLM": lambda network, hidden_RD: network.cls(hidden_RD),
+    "CamembertForMaskedLM": lambda network, hidden_RD: network.lm_head(hidden_RD),
+    "DebertaV2ForMaskedLM": _deberta_head,
+    "DistilBertForMaskedLM": lambda network, hidden_RD: network.vocab_projector(
+        network.vocab_layer_norm(network.activation(network.vocab_transform(hidden_RD)))
+    ),
+    "ElectraForMaskedLM": lambda network, hidden_RD: network.generator_lm_head(
+        network.generator_predictions(hidden_RD)
+    ),
+    "MPNetForMaskedLM": lambda network, hidden_RD: network.lm_head(hidden_RD),
+    "XLMRobertaForMaskedLM": lambda network, hidden_RD: network.lm_head(hidden_RD),
     "BertForSequenceClassification": lambda network, hidden_RD: network.classifier(
         network.dropout(network.bert.pooler(hidden_RD[:, None]))
     ),
@@ -106,9 +141,7 @@ def _arguments(network: PreTrainedModel, inputs: ModelInputs) -> dict[str, Tenso
     attention = attention_of(config)
     arguments: dict[str, Tensor | bool | None] = {"input_ids": inputs.ids_BT}
     if attention != "opaque":  # others count for themselves, some of them not from 0, and some have no positions
-        # RoBERTa counts its positions from the one after that of padding.
-        first = config.pad_token_id + 1 if config.model_type == "roberta" else 0
-        arguments["position_ids"] = inputs.positions_BT + first
+        arguments["position_ids"] = inputs.positions_BT + _first_position(config)
     if inputs.kinds_BT is not None and int(getattr(config, "type_vocab_size", None) or 0) > 1:
         arguments["token_type_ids"] = inputs.kinds_BT
     if network.can_generate() or attention == "causal":

@@ -18,6 +18,7 @@ from transformers import (
     AutoModel,
     AutoModelForCausalLM,
     AutoModelForMaskedLM,
+    AutoModelForTextEncoding,
     GenerationConfig,
     PretrainedConfig,
     PreTrainedModel,
@@ -29,6 +30,7 @@ from fettle.models.attention import attention_of
 from fettle.models.config import AdapterSettings
 from fettle.models.folders.base import read_model_config
 from fettle.models.folders.safety import refuse_unsafe_folder
+from fettle.models.forward import reach_of
 from fettle.models.head import Head
 from fettle.models.layers import join_products
 from fettle.models.tokenizer import ModelTokenizer, open_tokenizer
@@ -50,6 +52,7 @@ Network = Literal["causal", "masked", "trunk"]
 
 # What an architecture that writes is called. All others read.
 _WRITERS = ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration")
+_SEED_OF_WORD_HEAD = 0  # one for all plans: what a base does must not depend on who opens it
 _OPENED_BY: dict[Network, Any] = {"causal": AutoModelForCausalLM, "masked": AutoModelForMaskedLM, "trunk": AutoModel}
 
 
@@ -80,12 +83,12 @@ class OpenModel:
     @property
     def width(self) -> int:
         """Numbers that its trunk says of one token."""
-        return int(self.network.config.hidden_size)
+        return int(self.network.config.get_text_config().hidden_size)
 
     @property
     def context_length(self) -> int:
         """Most tokens that its positions reach."""
-        return int(getattr(self.network.config, "max_position_embeddings", 0) or 2048)
+        return reach_of(self.network.config)
 
     def trainable(self) -> dict[str, torch.nn.Parameter]:
         """The weights that learn, by name, in a fixed order."""
@@ -108,6 +111,7 @@ def open_model(
     """Open a model folder in float32. With `random_seed` its weights are drawn afresh and none are read."""
     refuse_unsafe_folder(folder, needs_weights=random_seed is None)
     config = _open_config(folder, dropout)
+    _refuse_missing_network(folder, network, config)
     tokenizer = open_tokenizer(folder)
     try:
         if random_seed is None:
@@ -133,13 +137,20 @@ def open_model(
 
 def outline_of(folder: Path, tokenizer: ModelTokenizer, network: Network) -> OpenModel:
     """The model of a folder without its numbers: for the device `meta`, where it takes neither time nor memory."""
-    opened = _fresh_network(network, _open_config(folder, dropout=0.0))
+    config = _open_config(folder, dropout=0.0)
+    _refuse_missing_network(folder, network, config)
+    opened = _fresh_network(network, config)
     _drop_pooler(network, opened)
     return OpenModel(opened, tokenizer)
 
 
 def is_decoder(config: PretrainedConfig) -> bool:
-    """Whether a base writes (its words see what is before them) or reads whole texts: by its architecture's name."""
+    """Whether a base writes (its words see what is before them) or reads whole texts: by its architecture's name.
+
+    Of one that reads with one half and writes with the other, the half that reads is taken.
+    """
+    if config.is_encoder_decoder:
+        return False
     names = [str(name) for name in getattr(config, "architectures", None) or ()]
     if names:
         return any(name.endswith(_WRITERS) for name in names)
@@ -151,8 +162,46 @@ def trunk_of(model: OpenModel) -> OpenModel:
     return OpenModel(model.network.base_model, model.tokenizer)
 
 
+def lacks_word_head(folder: Path) -> bool:
+    """Whether a base that fills in words stores no weight of the layers that do it, as sentence encoders do not.
+
+    They then begin at random, the same each time; the word vectors at their end are those of the trunk.
+    """
+    with torch.device("meta"):
+        network = _fresh_network("masked", _open_config(folder, dropout=0.0))
+    trunk = {id(weight) for weight in network.base_model.parameters()}
+    parts = {name.split(".")[0] for name, weight in network.named_parameters() if id(weight) not in trunk}
+    return not any(name.split(".")[0] in parts for name in stored_names(folder))
+
+
+def stored_names(folder: Path) -> Iterator[str]:
+    """The names of all tensors of a model folder."""
+    for shard in sorted(folder.glob("*.safetensors")):
+        with safe_open(shard, "pt") as stored:
+            yield from stored.keys()
+
+
+def _opener(network: Network, config: PretrainedConfig) -> Any:
+    """What opens a network; of an architecture of two halves, the one that reads is the trunk."""
+    if network == "trunk" and config.is_encoder_decoder:
+        return AutoModelForTextEncoding
+    return _OPENED_BY[network]
+
+
+def _refuse_missing_network(folder: Path, network: Network, config: PretrainedConfig) -> None:
+    if type(config) not in _opener(network, config)._model_mapping:
+        does = {"causal": "writes", "masked": "fills in words", "trunk": "reads by itself"}[network]
+        raise IncompatibleModel(
+            f"{config.model_type} has no network that {does}",
+            where=str(folder),
+            expected={"causal": "a decoder", "masked": "an encoder such as BERT", "trunk": "an encoder or a decoder"}[
+                network
+            ],
+        )
+
+
 def _fresh_network(network: Network, config: PretrainedConfig) -> Any:
-    return _OPENED_BY[network].from_config(config, dtype=torch.float32, trust_remote_code=False)
+    return _opener(network, config).from_config(config, dtype=torch.float32, trust_remote_code=False)
 
 
 def _drop_pooler(network: Network, opened: Any) -> None:
@@ -162,16 +211,20 @@ def _drop_pooler(network: Network, opened: Any) -> None:
 
 
 def _stored_network(folder: Path, network: Network, config: PretrainedConfig) -> Any:
-    opened, loading = _OPENED_BY[network].from_pretrained(
-        folder,
-        config=config,
-        dtype=torch.float32,
-        use_safetensors=True,
-        local_files_only=True,
-        trust_remote_code=False,
-        output_loading_info=True,
-    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(_SEED_OF_WORD_HEAD)
+        opened, loading = _opener(network, config).from_pretrained(
+            folder,
+            config=config,
+            dtype=torch.float32,
+            use_safetensors=True,
+            local_files_only=True,
+            trust_remote_code=False,
+            output_loading_info=True,
+        )
     missing = [name for name in loading["missing_keys"] if network != "trunk" or "pooler" not in name.split(".")]
+    if network == "masked" and missing and lacks_word_head(folder):
+        missing = [name for name in missing if name.startswith(f"{opened.base_model_prefix}.")]
     if missing:  # transformers would draw them at random
         raise ValueError(f"it lacks weights, such as {min(missing)}")
     return opened
@@ -197,7 +250,10 @@ def add_adapter(model: OpenModel, settings: AdapterSettings, seed: int) -> OpenM
             with _without_noise():
                 adapted = get_peft_model(model.network, lora)
         except ValueError as problem:
-            raise RequestError(str(problem), where="adapter.targets", attempt="adapter.targets=all-linear") from None
+            others = "adapter.targets=all-linear" if settings.targets != "all-linear" else "adapter.targets with names"
+            raise RequestError(
+                str(problem), where="adapter.targets", attempt=f"{others}, or adapter.kind=full"
+            ) from None
     if settings.kind == "pissa":
         begin_with_principal_part(adapted.get_base_model())
     join_products(adapted)
@@ -255,6 +311,7 @@ def _without_noise() -> Iterator[None]:
     """PEFT asks transformers for an attribute by its old name, of which nobody who trains need hear."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
+        warnings.filterwarnings("ignore", "fan_in_fan_out is set to False", UserWarning)  # PEFT mends it by itself
         warnings.filterwarnings("ignore", "Found missing adapter keys", UserWarning)  # refused, with its own words
         yield
 

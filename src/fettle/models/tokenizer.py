@@ -47,6 +47,7 @@ class ModelTokenizer:
             tokenizer.pad_token_id if tokenizer.pad_token_id is not None else min(self.stop_ids, default=0)
         )
         self.end_id: int | None = tokenizer.eos_token_id
+        self.mask_id: int | None = tokenizer.mask_token_id
 
     @property
     def template(self) -> str:

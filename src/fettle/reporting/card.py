@@ -16,8 +16,8 @@ def model_card(manifest: Table, identity: str, report: Table | None) -> str:
         _head(manifest, base, data),
         _section("Goal", _goal(settings["goal"])),
         _section("Scores", _scores(report)),
-        _section("How it was made", [*_making(settings, training, plan["machine"]), *_temperature(manifest)]),
-        _section("Data", _data(data, manifest.get("labels", []))),
+        _section("How it was made", [*_making(manifest, settings, training), *_temperature(manifest)]),
+        _section("Data", _data(data, manifest.get("labels", []), settings)),
         _section("Identity", _identity(manifest, identity, base)),
         _section(
             "Limits",
@@ -71,10 +71,11 @@ def _scores(report: Table | None) -> list[str]:
     return [line for line in lines if line]
 
 
-def _making(settings: Table, training: Table, machine: Table) -> list[str]:
+def _making(manifest: Table, settings: Table, training: Table) -> list[str]:
+    machine = manifest["plan"]["machine"]
     num_tokens = settings["training"].get("tokens_per_step")
     size = f"about {num_tokens} tokens" if num_tokens else f"{settings['training']['rows_per_step']} rows"
-    return [
+    lines = [
         f"{training['steps']} optimizer steps, {training['learned_tokens']} learned tokens, "
         f"{training['seconds']:.0f} s, at most {training['peak_memory_bytes'] / 2**30:.1f} GiB.",
         f"Learning rate {settings['training']['learning_rate']}, {size} a step, "
@@ -82,6 +83,9 @@ def _making(settings: Table, training: Table, machine: Table) -> list[str]:
         f"Layout {machine['layout']}, {machine['dtype']}, {machine['threads']} threads, {machine['device']}.",
         "Every setting with its origin stands under `plan` in bundle.json.",
     ]
+    if manifest.get("has_fresh_word_head"):
+        lines.append("The layers that say words began at random: the base has none, and its own scores are guesses.")
+    return lines
 
 
 def _temperature(manifest: Table) -> list[str]:
@@ -95,13 +99,15 @@ def _temperature(manifest: Table) -> list[str]:
     ]
 
 
-def _data(data: Table, labels: Sequence[str]) -> list[str]:
+def _data(data: Table, labels: Sequence[str], settings: Table) -> list[str]:
     lines = [
         f"`{data['version']}`, SHA-256 {data['content_hash']}.",
         f"{data['rows_learned']} rows learned, {data['rows_validation']} for watching, "
         f"{data['rows_test']} kept for the test.",
         f"{data['rows_lost']} rows lost, {data['rows_cut']} cut.",
     ]
+    if data.get("replayed"):
+        lines.append(f"Beside them `{data['replayed']}`: {settings['replay']['share']:g} of the rows of each step.")
     if labels:
         lines.append(f"{len(labels)} labels: {', '.join(labels[:40])}{' …' if len(labels) > 40 else ''}.")
     return lines

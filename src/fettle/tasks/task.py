@@ -21,12 +21,13 @@ from fettle.models.config import HeadSettings
 from fettle.models.head import HeadShape
 from fettle.models.load import Network, OpenModel
 from fettle.models.tokenizer import ModelTokenizer
-from fettle.tokens.config import PromptSettings, TagSettings
+from fettle.tokens.config import MaskingSettings, PromptSettings, TagSettings
 from fettle.tokens.encoder import Encoder
+from fettle.tokens.example import Pooling
 from fettle.tokens.layout import Layout
-from fettle.tokens.pooled import Pooling
 from fettle.training.config import EmbedSettings, TrainingSettings
 from fettle.training.objective import Objective
+from fettle.training.stream import Vary
 
 AUTO = "auto"
 
@@ -58,6 +59,7 @@ class Terms:
     dtype: torch.dtype = torch.float32
     prompt: PromptSettings = field(default_factory=PromptSettings)
     head: HeadSettings = field(default_factory=HeadSettings)
+    masking: MaskingSettings = field(default_factory=MaskingSettings)
     tag: TagSettings = field(default_factory=TagSettings)
     embed: EmbedSettings = field(default_factory=EmbedSettings)
     decoding: DecodingSettings = field(default_factory=DecodingSettings)
@@ -80,6 +82,7 @@ class Method:
     texts, where it learns any, cut to so many numbers (0: whole).
     `of_scope` names further ones for rows that may belong to no label. `temperature` says what the scores of a trained
     model are to be divided by, from records that were not learned.
+    `vary` makes a row anew for each step that it is in, where it is not learned as it is encoded.
     `samples` are a few short records that it learns: what it is proved on (`fettle.tasks.contract`).
     """
 
@@ -96,6 +99,7 @@ class Method:
     looked_at: tuple[str, ...] = ()
     of_scope: tuple[str, ...] = ()
     temperature: Callable[[Terms, OpenModel, Sequence[Record]], float] | None = None
+    vary: Callable[[Terms], Vary] | None = None
     samples: tuple[Record, ...] = ()
 
     @property

@@ -7,8 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from fettle.tasks.task import Terms
-from fettle.tokens.example import Example, Target
-from fettle.tokens.pooled import pooled_example
+from fettle.tokens.example import Example, Target, pooled_example
 
 
 class WholeTexts:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import NonNegativeInt
+from pydantic import Field, NonNegativeInt
 
 from fettle.config.settings import Settings
 
@@ -31,6 +31,14 @@ class PromptSettings(Settings):
     too_long: TooLong = "cut"
     """Rows over max_length: cut at the end (their stop token is then not learned), dropped, or, where they are plain
     text, split into rows of their own (nothing is lost). All are counted."""
+
+
+class MaskingSettings(Settings):
+    """Which words of a text are hidden (task text, method masked)."""
+
+    share: float = Field(default=0.15, gt=0, le=1)
+    """Share of a text's words that is hidden in each step, others every time. Of these 0.8 are masked, 0.1 become other
+    words and 0.1 stay."""
 
 
 class TagSettings(Settings):

@@ -9,13 +9,16 @@ share of each.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float32]
+Pooling = Literal["first", "last", "mean"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -86,3 +89,17 @@ class Example:
         if self.target is not None:
             return self.target.weight
         return float(self.reads.weight.sum(dtype=np.float64))
+
+
+def pooled_example(
+    ids: Sequence[int], pooling: Pooling, target: Target | None, source: str = "", num_cut: int = 0
+) -> Example:
+    """One row, read at its first token, at its last, or at all of them alike.
+
+    >>> pooled_example([5, 6, 7, 8], "mean", None).reads.weight.tolist()
+    [0.25, 0.25, 0.25, 0.25]
+    """
+    length = len(ids)
+    places = {"first": [0], "last": [length - 1], "mean": list(range(length))}[pooling]
+    reads = TokenReads.of(places, [0] * len(places), [1.0 / len(places)] * len(places))
+    return Example(np.asarray(ids, np.int64), reads, source, num_cut_tokens=num_cut, target=target)

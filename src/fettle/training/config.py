@@ -106,6 +106,16 @@ class TrainingSettings(Settings):
     """Latest checkpoints that stay on disk beside the best one. 0: all."""
 
 
+class ReplaySettings(Settings):
+    """Rows of another dataset that are learned beside one's own, so that less of what the base knows is forgotten."""
+
+    data: str = ""
+    """Dataset to draw them from, of the same task: name, name@part or name#hash-prefix. Empty: none."""
+
+    share: float = Field(default=0.2, gt=0, lt=1)
+    """Share of the rows of each step that comes from there."""
+
+
 class EmbedSettings(Settings):
     """How vectors of texts are learned (task embed): what pulls them together, and what apart."""
 

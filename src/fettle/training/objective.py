@@ -18,9 +18,8 @@ from torch import Tensor
 from fettle.models.forward import plain_head, read_hidden, read_logits
 from fettle.models.load import OpenModel
 from fettle.tokens.batch import Batch
-from fettle.tokens.example import Example, Ints, Target, TokenReads
+from fettle.tokens.example import Example, Ints, Target, TokenReads, pooled_example
 from fettle.tokens.layout import Layout
-from fettle.tokens.pooled import pooled_example
 from fettle.tokens.running import inputs_of, numbers_of
 from fettle.training.losses.tokens import LossShape, cross_entropies, summed_cross_entropy
 

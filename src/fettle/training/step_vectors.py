@@ -16,9 +16,8 @@ from torch import Tensor
 
 from fettle.models.load import OpenModel
 from fettle.tokens.batch import Batch
-from fettle.tokens.example import Example, Ints, Target
+from fettle.tokens.example import Example, Ints, Target, pooled_example
 from fettle.tokens.layout import Layout
-from fettle.tokens.pooled import pooled_example
 from fettle.tokens.running import numbers_of
 from fettle.training.objective import Call, Sums, weight_of
 

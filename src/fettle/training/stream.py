@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -26,6 +26,56 @@ class EpochStream(Stream, Protocol):
     def steps_per_epoch(self) -> int:
         """Steps that see every row once."""
         ...
+
+
+Vary = Callable[[Example, np.random.Generator], Example]
+"""A row made anew for a step, with what it draws."""
+
+_SALT_OF_VARIED, _SALT_OF_REPLAYED = 1, 2  # else two streams of one seed would draw the same numbers
+
+
+class VariedRows:
+    """The rows of another stream, each made anew for the step: what it draws is decided by seed, step and place."""
+
+    def __init__(self, stream: EpochStream, vary: Vary, seed: int) -> None:
+        self._stream = stream
+        self._vary = vary
+        self._seed = seed
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return self._stream.steps_per_epoch
+
+    def rows(self, step: int) -> list[Example]:
+        return [
+            self._vary(example, np.random.default_rng([self._seed, step, place, _SALT_OF_VARIED]))
+            for place, example in enumerate(self._stream.rows(step))
+        ]
+
+
+class ReplayedRows:
+    """The rows of another stream, and beside them others, drawn afresh for each step: `share` of all rows are theirs.
+
+    Where the share comes to no whole number of rows, it does on average. How many rows there are to draw from changes
+    neither the number of steps nor the length of an epoch.
+    """
+
+    def __init__(self, stream: EpochStream, others: Sequence[Sequence[Example]], share: float, seed: int) -> None:
+        self._stream = stream
+        self._others = others
+        self._share = share
+        self._seed = seed
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return self._stream.steps_per_epoch
+
+    def rows(self, step: int) -> list[Example]:
+        own = self._stream.rows(step)
+        draw = np.random.default_rng([self._seed, step, 0, _SALT_OF_REPLAYED])
+        count = int(len(own) * self._share / (1 - self._share) + draw.random())
+        chosen = draw.choice(len(self._others), count, replace=count > len(self._others))
+        return own + [example for index in chosen for example in self._others[index]]
 
 
 class ShuffledRows:

@@ -27,7 +27,7 @@ from fettle.models.vectors.architecture import MODEL_TYPE
 from fettle.tokens.example import Example, Ints
 from fettle.tokens.forest import processed_tokens, split_by_tokens
 from fettle.tokens.layout import Layout, layout_for
-from fettle.training.stream import EpochStream, RowsByTokens, ShuffledRows
+from fettle.training.stream import EpochStream, ReplayedRows, RowsByTokens, ShuffledRows, VariedRows
 
 _STEPS_COUNTED = 20
 
@@ -84,9 +84,19 @@ def decide_machine(prepared: Prepared, settings: PlanSettings) -> Machine:
 def make_stream(prepared: Prepared, settings: PlanSettings, first: Ints | None = None) -> EpochStream:
     """The rows of each step, in the first epoch in the order `first`, where there is one."""
     rows, _ = rows_of_stream(prepared, settings)
+    stream: EpochStream
     if settings.training.tokens_per_step:
-        return RowsByTokens(rows, settings.training.tokens_per_step, settings.seed, first)
-    return ShuffledRows(rows, settings.training.rows_per_step, settings.seed, first)
+        stream = RowsByTokens(rows, settings.training.tokens_per_step, settings.seed, first)
+    else:
+        stream = ShuffledRows(rows, settings.training.rows_per_step, settings.seed, first)
+    if prepared.replay is not None:
+        others = prepared.replay.learned
+        if settings.prompt.too_long == "split":
+            others = [[section] for row in others for section in row]
+        stream = ReplayedRows(stream, others, settings.replay.share, settings.seed)
+    if prepared.method.vary is not None:
+        stream = VariedRows(stream, prepared.method.vary(prepared.terms), settings.seed)
+    return stream
 
 
 def rows_of_stream(prepared: Prepared, settings: PlanSettings) -> tuple[list[list[Example]], list[str]]:

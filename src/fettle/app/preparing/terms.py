@@ -5,6 +5,7 @@ from __future__ import annotations
 from transformers import PretrainedConfig
 
 from fettle.app.planning import PlanSettings
+from fettle.models.forward import reach_of
 from fettle.models.tokenizer import ModelTokenizer
 from fettle.tasks.task import Survey, Terms
 from fettle.tokens.config import PromptSettings
@@ -21,6 +22,7 @@ def make_terms(
         survey=survey,
         prompt=settings.prompt,
         head=settings.head,
+        masking=settings.masking,
         tag=settings.tag,
         decoding=settings.decoding,
         training=settings.training,
@@ -32,5 +34,4 @@ def make_terms(
 
 def longest_allowed(config: PretrainedConfig, prompt: PromptSettings) -> int:
     """Most tokens of a row: the setting, within the model's context."""
-    context = int(getattr(config, "max_position_embeddings", 0) or _LONGEST_DEFAULT)
-    return min(prompt.max_length or _LONGEST_DEFAULT, context)
+    return min(prompt.max_length or _LONGEST_DEFAULT, reach_of(config))

@@ -1,4 +1,5 @@
-"""What the loss of the expected answer comes to: for each token, for each byte, as perplexity. Less is better.
+"""What the loss of the expected answer comes to: for each token, for each byte, as perplexity. Less is better; only of
+the share of what was the likeliest is more.
 
 Loss is in nats, summed over the learned tokens of a row; the division comes last, so long rows weigh more.
 """
@@ -48,6 +49,11 @@ def _bits(rows: Outcomes) -> tuple[list[float], list[float]]:
     return [bits_per_byte(row.loss, row.num_bytes) for row in rows], [float(row.num_bytes) for row in rows]
 
 
+def _rights(rows: Outcomes) -> tuple[list[float], list[float]]:
+    """Share of each row's weight that was the likeliest, and the weight."""
+    return [row.right / row.weight if row.weight else 0.0 for row in rows], [row.weight for row in rows]
+
+
 _LOSS = mean_metric("loss", _losses, is_higher_better=False)
 
 
@@ -80,5 +86,6 @@ def _compare_perplexity(a: Outcomes, b: Outcomes) -> Difference:
 METRICS = (
     _LOSS,
     mean_metric("bits_per_byte", _bits, is_higher_better=False),
+    mean_metric("token_accuracy", _rights, is_higher_better=True),
     Metric("perplexity", False, _perplexity, _estimate_perplexity, _compare_perplexity),
 )

@@ -18,9 +18,8 @@ from fettle.generation.reading import RowLoss, numbers_of_examples
 from fettle.models.head import HeadShape
 from fettle.models.load import OpenModel
 from fettle.tasks.task import Terms
-from fettle.tokens.example import Example, Target
+from fettle.tokens.example import Example, Target, pooled_example
 from fettle.tokens.layout import Layout
-from fettle.tokens.pooled import pooled_example
 from fettle.training.losses.prefixes import over_prefixes
 from fettle.training.objective import Objective
 from fettle.training.step_vectors import StepVectors

@@ -1,11 +1,14 @@
-"""text: pre-training on documents, from scratch or continued. Every token is learned."""
+"""text: pre-training on documents, from scratch or continued: every next token, or words that are hidden."""
 
 from __future__ import annotations
 
-from fettle.data.records import PlainText, Record
+from collections.abc import Sequence
+
+from fettle.data.records import PlainText, Record, Row
 from fettle.errors import RequestError
 from fettle.models.tokenizer import ModelTokenizer
-from fettle.tasks.task import Method, Task, Terms, no_survey
+from fettle.tasks.task import AUTO, Method, Task, Terms, no_survey
+from fettle.tasks.text.masked import MASKED
 from fettle.tasks.words import next_token, word_reader
 from fettle.tokens.example import Example
 from fettle.tokens.template import encode_document
@@ -27,6 +30,13 @@ class DocumentEncoder:
 
     def expected(self, record: Record) -> str:
         return ""
+
+
+def _choose(wanted: str, is_decoder: bool, _rows: Sequence[Row]) -> str:
+    """What a base was trained by: the next token where it writes, hidden words where it reads."""
+    if wanted != AUTO:
+        return wanted
+    return "causal" if is_decoder else "masked"
 
 
 def _nothing_asked(_terms: Terms) -> None:
@@ -56,4 +66,4 @@ CAUSAL = Method(
     answerer=_nothing_asked,
     samples=SAMPLES,
 )
-TASK = Task("text", (CAUSAL,), no_survey, PlainText, can_split=True)
+TASK = Task("text", (CAUSAL, MASKED), no_survey, PlainText, _choose, can_split=True)
