@@ -84,15 +84,16 @@ def locate_base(workspace: Workspace, reference: str, seed: int) -> BaseSource:
 
 def open_base(source: BaseSource, network: Network = "causal", dropout: float = 0.0) -> OpenModel:
     """Open a base in memory, on the machine's device."""
-    networks = [stored for stored, _ in source.adapters] or [network]
-    if network not in (networks[-1], "trunk"):
+    networks = [*(stored for stored, _ in source.adapters), network]
+    last = source.adapters[-1][0] if source.adapters else network
+    if network not in (last, "trunk"):
         raise IncompatibleModel(
             f"{source.name} has no {network} network",
             where=source.reference,
-            expected=f"a base with one; its adapters belong to a {networks[-1]} network",
+            expected=f"a base with one; its adapters belong to a {last} network",
         )
     model = open_model(source.folder, networks[0], random_seed=source.random_seed, dropout=dropout)
-    for above, (stored, adapter) in zip([*networks[1:], network], source.adapters, strict=True):
+    for (stored, adapter), above in zip(source.adapters, networks[1:], strict=True):
         model = merge_adapter(read_adapter(model, adapter))
         if above != stored:  # only ever the trunk of it
             model = trunk_of(model)
