@@ -179,8 +179,13 @@ RESTATED: dict[str, Callable[[str, np.random.Generator], str]] = {
 def strange_rows(data: Path) -> Iterator[Figures]:
     """Trivia questions mixed into sets of another kind, and what is flagged in the sets as they are."""
     questions = trivia(data)
+    queries = bank_queries(data)[0]
+    shuffled = np.random.default_rng(0).permutation(len(queries))
     sets = {
-        "banking77": (bank_queries(data)[0], False),
+        "banking77": (queries, False),
+        "banking77, the first labels": (queries[:3_000], False),
+        "banking77, the last labels": (queries[-3_000:], False),
+        "banking77, by chance": ([queries[place] for place in shuffled[:3_000].tolist()], False),
         "product reviews, sentences": (reviews(data, whole=False), False),
         "product reviews, whole": (reviews(data, whole=True), False),
         "service conversations": (dialogues(data, num_turns=0), True),

@@ -1,6 +1,6 @@
 """How near two sentences are: an encoder before and after tuning on the STS benchmark, several seeds.
 
-    python benchmarks/similarity.py DATA_FOLDER MODEL_FOLDER WORKSPACE OUT_FOLDER
+    python -m benchmarks.similarity DATA_FOLDER MODEL_FOLDER WORKSPACE OUT_FOLDER
 
 DATA_FOLDER holds `stsb-en-train.csv` and `stsb-en-test.csv` as published (github.com/PhilipMay/stsb-multi-mt), and
 MODEL_FOLDER an encoder (all-MiniLM-L6-v2). One core. What each run prints as JSON goes to OUT_FOLDER; a run whose file
@@ -15,7 +15,7 @@ from pathlib import Path
 from benchmarks.published_sets import fettle
 
 SEEDS = (0, 1, 2)
-SETTINGS = ["training.epochs=4", "training.learning_rate=5e-5", "training.rows_per_step=32", "training.compile=off"]
+SETTINGS = ["training.epochs=1", "training.learning_rate=5e-5", "training.rows_per_step=32", "training.compile=off"]
 
 
 def prepare(data: Path, home: Path) -> None:

@@ -1,10 +1,11 @@
-"""What cleaning is worth: banking77 with planted faults, tuned as it is and tuned after `fettle data clean`.
+"""What cleaning is worth: banking77 with planted faults, tuned as it is, after `fettle data clean`, and cut by chance.
 
     python -m benchmarks.what_cleaning_is_worth --data FOLDER_OF_banking77 --trivia FOLDER_OF_opentriviaqa --json OUT
 
 Of a stratified sample of the training rows 0, 10, 20 and 40 % are spoilt: in equal thirds they get a wrong label,
 become a near duplicate of another row, or a trivia question with a label by chance. The bundled base is tuned with the
-same steps and seed on the rows as they are and on what cleaning leaves; both are scored on the same rows of the
+same steps and seed on the rows as they are, on what cleaning leaves, and on as many of the rows drawn by chance: fewer
+rows at the same steps are each seen more often, which is no merit of cleaning. All are scored on the same rows of the
 published test, which are never cleaned. OUT is written after every run, and a run that it holds is not made again.
 """
 
@@ -43,6 +44,8 @@ FAULTS = (WRONG_LABEL, NEAR_DUPLICATE, OFF_TOPIC)
 CLEANING = ("deduplicate=near", "drop=wrong-label", "drop=off-topic", "drop=outlier")
 NUM_TEST_ROWS, LEAST_SHARE_WON_BACK = 500, 0.5
 RULE = "cleaning wins back at least half of the points lost at 20 and 40 %, mean of three seeds"
+AS_IT_IS, CLEANED, BY_CHANCE = "as_it_is", "cleaned", "cut_by_chance"
+ARMS = (AS_IT_IS, CLEANED, BY_CHANCE)
 Labelled = tuple[str, str]
 Figures = dict[str, Any]
 
@@ -59,11 +62,11 @@ class Planted:
 
 @dataclass(frozen=True)
 class Trial:
-    """One run to make: which rows, whether cleaned, and with which settings."""
+    """One run to make: which rows, what is done to them before, and with which settings."""
 
     seed: int
     share: float
-    is_cleaned: bool
+    arm: str
     num_rows: int
     num_steps: int
 
@@ -83,20 +86,17 @@ class Trial:
 
 
 def in_order(seeds: Sequence[int], num_rows: int, num_steps: int) -> list[Trial]:
-    """All runs: the first seed whole, then what the rule needs of the others, then the rest, should time run out.
+    """All runs: what the rule needs first, the runs that nothing is done before ahead of the others.
 
-    >>> [(trial.seed, trial.share, trial.is_cleaned) for trial in in_order([0, 1], 10, 1)][8:13]
-    [(1, 0.0, False), (1, 0.2, False), (1, 0.2, True), (1, 0.4, False), (1, 0.4, True)]
+    >>> [(trial.seed, trial.share, trial.arm) for trial in in_order([0, 1], 10, 1)][5:8]
+    [(1, 0.4, 'as_it_is'), (0, 0.0, 'cleaned'), (0, 0.0, 'cut_by_chance')]
     """
-    found = [
-        Trial(seed, share, clean, num_rows, num_steps) for seed in seeds for share in SHARES for clean in (False, True)
-    ]
+    found = [Trial(seed, share, arm, num_rows, num_steps) for seed in seeds for share in SHARES for arm in ARMS]
 
-    def is_later(trial: Trial) -> bool:
-        is_needed = trial.share in JUDGED_SHARES or (trial.share == 0.0 and not trial.is_cleaned)
-        return trial.seed != seeds[0] and not is_needed
+    def rank(trial: Trial) -> tuple[bool, bool]:
+        return trial.share not in (0.0, *JUDGED_SHARES), trial.arm != AS_IT_IS
 
-    return sorted(found, key=is_later)
+    return sorted(found, key=rank)
 
 
 def labelled_rows(file: Path) -> list[Labelled]:
@@ -163,16 +163,16 @@ def edited(text: str, generator: random.Random) -> str:
 
 
 def removed(planted: Sequence[Planted], result: CleanResult) -> Figures:
-    """What cleaning took, by what was planted.
+    """What cleaning, or chance, took, by what was planted.
 
     A near duplicate is mended where it or the row that it repeats is gone; that row is no loss while its copy stays.
     """
     step_of = {change.line - 1: change.step for change in result.changes if change.action == "dropped"}
     copies = [(place, row.source) for place, row in enumerate(planted) if row.fault == NEAR_DUPLICATE]
     replaced = {source for place, source in copies if source in step_of and place not in step_of}
-    by_step: dict[str, Counter[str]] = {step: Counter() for step in CLEANING}
+    by_step: dict[str, Counter[str]] = {}
     for place, step in step_of.items():
-        by_step[step][planted[place].fault] += 1
+        by_step.setdefault(step, Counter())[planted[place].fault] += 1
     sound = [place for place, row in enumerate(planted) if row.fault == SOUND]
     return {
         "planted": dict(Counter(row.fault for row in planted)),
@@ -204,8 +204,11 @@ def carried_out(trial: Trial, data: Path, trivia_folder: Path) -> Figures:
         imported = import_data(workspace, [file], "rows")
         if imported.rows_kept != len(planted):
             raise SystemExit(f"{len(planted)} rows were written, {imported.rows_kept} were kept")
-        if trial.is_cleaned:
-            cleaned = clean_data(workspace, CleanRequest("rows", steps_of(CLEANING, None)))
+        if trial.arm != AS_IT_IS:
+            is_rehearsal = trial.arm == BY_CHANCE
+            cleaned = clean_data(workspace, CleanRequest("rows", steps_of(CLEANING, None), is_rehearsal=is_rehearsal))
+            if is_rehearsal:
+                cleaned = clean_data(workspace, CleanRequest("rows", steps_of([f"sample={cleaned.num_after}"], None)))
             figures |= {"rows_left": cleaned.num_after, "cleaning": removed(planted, cleaned)}
         # Few rows are watched: the look at them decides nothing here, and every row that is watched is not learned.
         split_data(workspace, "rows", SplitSettings(Shares(0.99, 0.01, 0.0)))
@@ -227,16 +230,16 @@ def _processor_seconds() -> float:
 def judged(runs: Sequence[Figures]) -> Figures:
     """Means and ranges by share, and whether the rule held: None where a share that is judged has no seed.
 
-    Of a share those seeds count that were tuned with it as it is and cleaned, and on sound rows as they are.
+    Of a share those seeds count that were tuned with it in every way, and on sound rows as they are.
 
-    >>> made = [{"seed": 0, "share": s, "is_cleaned": c, "accuracy": 0.8 - s / (4 if c else 2)}
-    ...         for s in SHARES for c in (False, True)]
+    >>> lost = {AS_IT_IS: 0.5, CLEANED: 0.25, BY_CHANCE: 0.5}
+    >>> made = [{"seed": 0, "share": s, "arm": a, "accuracy": 0.8 - s * lost[a]} for s in SHARES for a in ARMS]
     >>> judged(made)["held"], judged(made)["shares"][2]["won_back"]
     (True, 0.5)
     >>> judged(made[:-1])["held"] is None
     True
     """
-    scores = {(run["seed"], run["share"], run["is_cleaned"]): run["accuracy"] for run in runs}
+    scores = {(run["seed"], run["share"], run["arm"]): run["accuracy"] for run in runs}
     shares = [found for share in SHARES if (found := _of_share(share, scores))]
     won = [each["won_back"] for each in shares if each["share"] in JUDGED_SHARES]
     is_whole = len(won) == len(JUDGED_SHARES)
@@ -244,21 +247,25 @@ def judged(runs: Sequence[Figures]) -> Figures:
     return {"rule": RULE, "held": held, "shares": shares}
 
 
-def _of_share(share: float, scores: dict[tuple[int, float, bool], float]) -> Figures | None:
-    """One row of the table. `won_back` is None where nothing was lost."""
-    runs = ((0.0, False), (share, False), (share, True))
+def _of_share(share: float, scores: dict[tuple[int, float, str], float]) -> Figures | None:
+    """One row of the table. `won_back` is None where nothing was lost; Beyond chance is beyond cutting."""
+    runs = ((0.0, AS_IT_IS), *((share, arm) for arm in ARMS))
     seeds = sorted({seed for seed, _, _ in scores if all((seed, *run) in scores for run in runs)})
     if not seeds:
         return None
-    sound, dirty, clean = ([scores[seed, *run] for seed in seeds] for run in runs)
+    sound, dirty, clean, cut = ([scores[seed, *run] for seed in seeds] for run in runs)
     lost, won = (sum(sound) - sum(dirty)) / len(seeds), (sum(clean) - sum(dirty)) / len(seeds)
+    of_arms = {
+        arm: {"mean": round(sum(each) / len(seeds), 4), "range": [min(each), max(each)]}
+        for arm, each in zip(ARMS, (dirty, clean, cut), strict=True)
+    }
     return {
         "share": share,
         "seeds": seeds,
-        "as_it_is": {"mean": round(sum(dirty) / len(seeds), 4), "range": [min(dirty), max(dirty)]},
-        "cleaned": {"mean": round(sum(clean) / len(seeds), 4), "range": [min(clean), max(clean)]},
+        **of_arms,
         "points_lost": round(100 * lost, 2),
         "points_from_cleaning": round(100 * won, 2),
+        "points_beyond_chance": round(100 * (sum(clean) - sum(cut)) / len(seeds), 2),
         "won_back": round(won / lost, 3) if lost > 1e-9 else None,
     }
 
@@ -270,7 +277,7 @@ def _pinned(cores: Queue[int]) -> None:
 
 
 def _all_figures(trials: Sequence[Trial], asked: argparse.Namespace) -> Iterator[Figures]:
-    """The figures of each run as soon as it is done, the runs of the first seed first."""
+    """The figures of each run as soon as it is done."""
     context = get_context("spawn")
     cores: Queue[int] = context.Queue()
     own = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [0]
@@ -283,11 +290,13 @@ def _all_figures(trials: Sequence[Trial], asked: argparse.Namespace) -> Iterator
 
 def shown(verdict: Figures) -> str:
     """The table and the verdict as text."""
-    lines = ["spoilt  as it is  cleaned  points lost  from cleaning  won back  seeds"]
+    lines = ["spoilt  as it is  cleaned  by chance  points lost  from cleaning  beyond chance  won back  seeds"]
     for each in verdict["shares"]:
         won = "-" if each["won_back"] is None else f"{each['won_back']:.0%}"
-        means = f"{each['as_it_is']['mean']:8.3f}  {each['cleaned']['mean']:7.3f}"
-        points = f"{each['points_lost']:11.1f}  {each['points_from_cleaning']:13.1f}"
+        means = f"{each[AS_IT_IS]['mean']:8.3f}  {each[CLEANED]['mean']:7.3f}  {each[BY_CHANCE]['mean']:9.3f}"
+        points = (
+            f"{each['points_lost']:11.1f}  {each['points_from_cleaning']:13.1f}  {each['points_beyond_chance']:13.1f}"
+        )
         lines.append(f"{each['share']:6.0%}  {means}  {points}  {won:>8}  {', '.join(map(str, each['seeds']))}")
     word = {True: "held", False: "failed", None: "not known, runs are missing"}[verdict["held"]]
     return "\n".join([*lines, f"{word}: {verdict['rule']}"])

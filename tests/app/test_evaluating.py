@@ -69,6 +69,8 @@ def test_base_and_tuned_are_what_they_are_called(shop: Shop) -> None:
     assert [one.answer for one in report.outcomes["tuned"]] == [answer.text for answer in answers]
     for one, answer in zip(report.outcomes["tuned"], answers, strict=True):
         assert one.probability == pytest.approx(answer.probabilities[answer.text], rel=1e-5)
+        assert one.expected_probability == pytest.approx(answer.probabilities[one.expected], rel=1e-5)
+    assert any(one.expected_probability != one.probability for one in report.outcomes["base"])
     assert report.scores["tuned"]["loss"]["value"] < report.scores["base"]["loss"]["value"]
 
 

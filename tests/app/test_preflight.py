@@ -17,7 +17,7 @@ from fettle.app.planning import resolve_plan
 from fettle.app.preflight import inspect, show_tokens
 from fettle.app.preparing.rows import prepare
 from fettle.app.workshop.versions import load_rows
-from fettle.data.records import Conversation, LabelledText, Message, PlainText, Row, ToolCall
+from fettle.data.records import Conversation, LabelledText, Message, PlainText, Row, Span, TaggedText
 from fettle.errors import RequestError, UnsoundPlan
 from fettle.storage.workspace import Workspace
 
@@ -266,24 +266,11 @@ def test_the_data_of_one_part_is_that_part_alone(workspace: Workspace, tiny_base
     assert train.rows["test"] == 0
 
 
-@pytest.mark.parametrize(
-    ("recipe", "record", "why"),
-    [
-        ("chat", Conversation((Message("user", "a"), Message("assistant", "b")), ("{}",)), "it has tools"),
-        (
-            "chat",
-            Conversation((Message("user", "a"), Message("assistant", "", tool_calls=(ToolCall("f", "{}"),)))),
-            "it has tools",
-        ),
-    ],
-)
-def test_rows_that_no_task_learns_yet_stop_the_plan(workspace, tiny_base, recipe, record, why):
-    sound = {
-        "chat": Conversation((Message("user", "a"), Message("assistant", "b"))),
-        "classify": LabelledText("a", "x"),
-    }
-    store_rows(workspace, "mixed", recipe, [Row(sound[recipe], "f", 1), Row(record, "f", 2)])
+def test_rows_that_the_task_cannot_learn_stop_the_plan(workspace, tiny_base):
+    sound, nested = ((Span(0, 3, "PERSON"),), (Span(0, 3, "PERSON"), Span(2, 5, "PLACE")))
+    rows = [Row(TaggedText("Ada in Rome", spans), "f", line) for line, spans in enumerate((sound, nested), start=1)]
+    store_rows(workspace, "mixed", "tag", rows)
     with pytest.raises(UnsoundPlan) as caught:
-        prepare(workspace, resolve_plan(recipe, ["data=mixed", f"base={tiny_base}"]).settings)
-    assert f"1 of 2 rows cannot be learned: {why}" in caught.value.problem
+        prepare(workspace, resolve_plan("tag", ["data=mixed", f"base={tiny_base}"]).settings)
+    assert "1 of 2 rows cannot be learned: PERSON from 0 to 3 and PLACE from 2 to 5 overlap" in caught.value.problem
     assert [fault.line for fault in caught.value.faults] == [2]

@@ -85,6 +85,20 @@ def test_where_an_import_came_from_is_told(bring, capsys):
     assert "set.jsonl" in capsys.readouterr().out
 
 
+def test_a_split_into_too_few_groups_says_which_part_is_empty(bring, capsys):
+    bring("shops", many(40))
+    assert main(["data", "split", "shops", "--group-by", "shop"]) == 0
+    told = capsys.readouterr().out
+    assert main(["data", "split", "shops", "--group-by", "shop", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    empty = [part for part, count in document["parts"].items() if not count]
+    assert document["empty_parts"] == empty and empty
+    assert f"no row fell to {' and '.join(empty)}: the rows make 2 groups that stay whole" in " ".join(told.split())
+    bring("one", many(40))
+    assert main(["data", "split", "one", "--test", "0", "--validation", "0"]) == 0
+    assert "no row fell" not in capsys.readouterr().out
+
+
 def test_a_split_by_a_field_says_that_the_field_holds_rows_together(bring, capsys):
     bring("shops", many(40))
     assert main(["data", "split", "shops", "--group-by", "shop"]) == 0

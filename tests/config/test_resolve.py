@@ -87,7 +87,7 @@ def test_an_unknown_key_names_its_neighbours_and_the_layer_it_stands_in() -> Non
 def test_a_key_of_the_right_name_in_the_wrong_table_names_the_right_table() -> None:
     with pytest.raises(RequestError) as caught:
         resolve_plan("chat", ["data=x", "epochs=3"])
-    assert caught.value.attempt == "training.epochs"
+    assert caught.value.attempt == "training.epochs, vectors.epochs"
 
 
 @QUICK

@@ -64,7 +64,6 @@ BREAKS = {
     "samples_are_learned": lambda case: _broken_encoder(case, lambda example: replace(example, source="")),
     "calls_change_nothing": lambda case: _broken_objective(case, lambda value, batch: value / len(batch.examples)),
     "readers_agree": lambda case: _broken_objective(case, lambda value, _batch: value * 1.01),
-    "what_is_expected_is_best": lambda case: replace(case, method=replace(case.method, looked_at=("loss",))),
     "samples_can_be_learned_by_heart": lambda case: _broken_objective(case, lambda value, _batch: value * 0 + 1),
 }
 
@@ -74,6 +73,15 @@ def test_a_method_that_breaks_the_law_is_found_out(law: str, bases: dict[str, Pa
     broken = BREAKS[law](_case(bases))
     with pytest.raises(AssertionError):
         getattr(contract, law)(broken)
+
+
+def test_a_metric_that_is_not_best_where_all_is_right_is_found_out(
+    bases: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = contract.find_metric("accuracy")
+    monkeypatch.setattr(contract, "find_metric", lambda _name: replace(whole, value=lambda _outcomes: 0.5))
+    with pytest.raises(AssertionError, match=r"accuracy is 0\.5"):
+        contract.what_is_expected_is_best(_case(bases))
 
 
 def test_the_laws_are_told_one_by_one(capsys: pytest.CaptureFixture[str]) -> None:

@@ -63,6 +63,19 @@ def test_a_readme_beside_data_is_passed_over_and_among_texts_it_is_one_of_them(t
     assert len(find_files([tmp_path]).files) == 3, "a folder of texts alone"
 
 
+def test_a_schema_and_a_note_of_the_source_beside_data_are_passed_over(tmp_path: Path) -> None:
+    names = ("SOURCE.txt", "LICENCES.txt", "schema.json", "dataset_infos.json", "dialogues_001.json", "source_1.txt")
+    for name in names:
+        (tmp_path / name).write_text('[{"text": "one"}]')
+    found = find_files([tmp_path])
+    assert [path.name for path in found.files] == ["dialogues_001.json", "source_1.txt"]
+    assert [path.name for path in found.passed_over] == ["LICENCES.txt", "SOURCE.txt", *names[3:1:-1]]
+    assert find_files([tmp_path / "schema.json"]).files == [tmp_path / "schema.json"], "named itself"
+    for name in names[4:]:
+        (tmp_path / name).unlink()
+    assert len(find_files([tmp_path]).files) == 4, "nothing beside it"
+
+
 def test_a_file_that_is_named_is_read_whatever_its_name(folder: Path) -> None:
     named = [folder / "picture.png", folder / "none.txt", folder / ".hidden.txt"]
     assert find_files(named).files == named
@@ -131,8 +144,8 @@ def test_a_pattern_means_what_matches_it_in_order(folder: Path) -> None:
 
 
 def test_packed_files_and_archives_in_a_folder_are_found_by_their_names(folder: Path) -> None:
-    (folder / "rows.jsonl.gz").write_bytes(gzip.compress(LABELLED))
-    (folder / "noise.gz").write_bytes(gzip.compress(b"what is it"))
+    (folder / "rows.jsonl.gz").write_bytes(gzip.compress(LABELLED, mtime=0))
+    (folder / "noise.gz").write_bytes(gzip.compress(b"what is it", mtime=0))
     with zipfile.ZipFile(folder / "z.zip", "w") as archive:
         entries = (
             "in/a.jsonl",

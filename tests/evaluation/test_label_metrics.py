@@ -19,6 +19,7 @@ from fettle.evaluation.metrics.labels import (
     label_counts,
     labels_of,
     macro_f1,
+    macro_f1_statistic,
     micro_f1,
 )
 from fettle.evaluation.report import Outcome
@@ -97,6 +98,17 @@ def test_one_label_a_row_is_a_set_of_one(rows: list[tuple[str, str]]) -> None:
 @given(LABEL_SETS)
 def test_what_is_written_as_labels_is_read_back_in_whatever_order(labels: frozenset[str]) -> None:
     assert labels_of(written(labels)) == labels_of(json.dumps(sorted(labels, reverse=True))) == labels
+
+
+def test_labels_are_right_in_whatever_order_they_are_answered() -> None:
+    expected, answered = ['["a", "b"]', '["c"]'], ['["b","a","b"]', '["c"]']
+    assert exact_match_hits(expected, answered) == [1.0, 1.0]
+    assert macro_f1(expected, answered) == micro_f1(expected, answered) == 1.0
+
+
+def test_a_draw_that_lost_a_class_is_not_charged_for_it() -> None:
+    drawn = macro_f1_statistic(["a", "a", "b"], ["a", "b", "b"])(np.array([[2.0, 0.0, 1.0], [1.0, 0.0, 0.0]]))
+    assert drawn.tolist() == [1.0, 1.0]
 
 
 @pytest.mark.parametrize("text", ["a", "", "[", '["a"', "[1, 2]", '[["a"]]', "{}", "null", ' ["a"]'])

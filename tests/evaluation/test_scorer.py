@@ -108,6 +108,13 @@ def test_neither_the_order_of_rows_nor_their_doubling_changes_a_value(name: str)
     assert metric.value([*rows, *rows]) == pytest.approx(metric.value(rows), abs=1e-12)
 
 
+@pytest.mark.parametrize("name", ALL)
+def test_systems_with_other_rows_are_not_compared(name: str) -> None:
+    a, b = systems(name, 12)
+    with pytest.raises(ValueError, match="pair up"):
+        find_metric(name).compare(a, [*b, *b])
+
+
 def captured(name: str, a: list[Outcome], b: list[Outcome], monkeypatch: pytest.MonkeyPatch) -> Statistic:
     """The statistic of both systems' rows that a comparison is made from."""
     monkeypatch.setattr(making, "compare_statistic", lambda _, statistic: statistic)
@@ -120,11 +127,21 @@ def test_a_drawn_row_counts_as_often_as_it_is_drawn(name: str, monkeypatch: pyte
     a, b = systems(name, 15)
     statistic = captured(name, a, b, monkeypatch)
     generator = np.random.default_rng(1)
-    counts_DR = generator.integers(0, 4, size=(6, 15)).astype(float)
+    # So few rows that whole labels are missing in some draws.
+    counts_DR = (generator.integers(1, 4, size=(12, 15)) * (generator.random((12, 15)) < 0.4)).astype(float)
+    counts_DR[:, 0] += 1.0
     nothing = np.zeros_like(counts_DR)
     of_a, of_b = statistic(np.hstack([counts_DR, nothing])), statistic(np.hstack([nothing, counts_DR]))
     assert of_a.tolist() == pytest.approx([value(repeated(a, counts)) for counts in counts_DR], abs=1e-9)
     assert of_b.tolist() == pytest.approx([value(repeated(b, counts)) for counts in counts_DR], abs=1e-9)
+
+
+@pytest.mark.parametrize("name", ["pearson", "spearman"])
+def test_one_row_drawn_again_and_again_correlates_with_nothing(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    statistic = captured(name, *systems(name, 40), monkeypatch)
+    one_each = np.eye(40, 80)
+    for times in (1.0, 3.0, 7.0):
+        assert statistic(times * one_each).tolist() == [0.0] * 40
 
 
 @pytest.mark.parametrize("name", [name for name in STATISTICS if name not in ("pearson", "spearman")])

@@ -16,6 +16,7 @@ SMALL_ROOMS = {
     "storage/migrations": "laid out as Alembic wants it",
     "storage/migrations/versions": "laid out as Alembic wants it",
     "tasks/chat": "one task",
+    "tasks/score": "one task",
     "tasks/text": "one task",
 }
 # Rooms that want a second room, with the number of their files.

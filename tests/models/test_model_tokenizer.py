@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from fettle.errors import RequestError
 from fettle.models.tokenizer import ModelTokenizer, open_tokenizer
-from fettle.tokens.template import Turn, learned_turns
+from fettle.tokens.template import learned_turns
+from fettle.tokens.tools import Turn
 
 CONTROL = ("<|endoftext|>", "<|pad|>", "<|im_start|>", "<|im_end|>")
 

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from fettle.models.safety import refuse_unsafe_folder
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, AutoTokenizer
 
+from fettle.models.folders.safety import refuse_unsafe_folder
 from fettle.models.forward import read_hidden
 from fettle.models.vectors.architecture import WordVectors, WordVectorsConfig
 from fettle.models.vectors.base import base_of_file

@@ -13,6 +13,7 @@ from fettle.quality.whole.labels import (
     confident_joint,
     confident_labels,
     folds,
+    knowledge,
     normalised_margin,
     out_of_fold,
     self_confidence,
@@ -38,6 +39,28 @@ def clouds(num_rows=400, num_labels=5, seed=0, spread=0.15):
     given = generator.permutation(np.arange(num_rows) % num_labels)
     vectors = np.eye(num_labels, 12)[given] + spread * generator.normal(size=(num_rows, 12))
     return vectors.astype(np.float32), [f"label {each}" for each in given]
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.3])
+def test_wrong_labels_take_nothing_from_what_a_classifier_knows(share):
+    generator = np.random.default_rng(0)
+    truth = generator.integers(0, 4, 4_000)
+    sure = 1.0 - 0.7 * generator.random(4_000) ** 2
+    says = np.where(generator.random(4_000) < sure, truth, (truth + generator.integers(1, 4, 4_000)) % 4)
+    probabilities = np.repeat((1.0 - sure)[:, None] / 3, 4, axis=1)
+    probabilities[np.arange(4_000), says] = np.maximum(sure, 0.31)
+    is_wrong = generator.random(4_000) < share
+    given = np.where(is_wrong, (truth + generator.integers(1, 4, 4_000)) % 4, truth)
+    known = ((probabilities.argmax(axis=1) == truth).mean() - 0.25) / 0.75
+    assert knowledge(probabilities, given) == pytest.approx(known, abs=0.06)
+
+
+@given(st.integers(0, 2**16), st.integers(2, 6))
+@settings(max_examples=30)
+def test_labels_by_chance_are_not_known(seed, num_labels):
+    generator = np.random.default_rng(seed)
+    probabilities = generator.dirichlet(np.ones(num_labels), 3_000)
+    assert knowledge(probabilities, generator.integers(0, num_labels, 3_000)) < 0.1
 
 
 def flipped(labels, share, seed):

@@ -93,6 +93,21 @@ def test_small_sets_are_not_judged(check):
     assert not list(check([relabelled(rows[0], "fee"), *rows[1:]], GIVEN))
 
 
+def test_members_have_reasons_of_their_own_in_their_order():
+    rows = [*queries(240), labelled(queries(1)[0].record.text, "fee"), labelled("what now", "else", "test")]
+    rows[10] = relabelled(rows[10], "fee")
+    given = Given("classify", num_tokens=lambda record: len(record.text), most_tokens=30)
+    found = [each for check in CHECKS for each in check(rows, given) if each.reasons]
+    assert {each.kind for each in found} >= {"wrong-label", "contradiction", "too-long"}
+    for each in found:
+        assert len(each.reasons) == len(each.members), each.kind
+    long = the(found, "too-long")
+    assert long.reasons == tuple(f"{len(rows[place].record.text)} tokens, 30 fit" for place in long.members)
+    doubted = the(found, "wrong-label")
+    for place, reason in zip(doubted.members, doubted.reasons, strict=True):
+        assert reason.startswith(f"“{rows[place].record.label}” is doubted")
+
+
 @pytest.mark.parametrize("check", CHECKS)
 def test_a_sound_set_is_left_in_peace(check):
     assert not [each for each in check(queries(), GIVEN) if each.severity != "note"]
@@ -114,6 +129,25 @@ def test_wrong_labels_are_named_with_what_is_likelier_and_the_rest_is_ranked():
     assert first["given"] == rows[found.members[0]].record.label
     assert first["likelier_probability"] > first["given_probability"]
     assert found.mend == f"fettle data clean {VERSION_WORD} drop=wrong-label" and not rest.mend
+
+
+def test_people_are_asked_where_the_classifier_knows_little():
+    rows = queries(600)
+    generator = np.random.default_rng(0)
+    leaning = generator.uniform(-1, 1, len(rows))
+    # The nearer to the middle a row lies, the more its label is a matter of taste.
+    said = np.where(generator.random(len(rows)) < (1 + leaning) / 2, "card", "fee").tolist()
+    vectors = np.stack([leaning, np.sqrt(1 - leaning**2)], axis=1).astype(np.float32)
+    found = the(
+        of_labels.wrong_labels(
+            [relabelled(row, label) for row, label in zip(rows, said, strict=True)],
+            Given("classify", embed=lambda texts: vectors[: len(texts)]),
+        ),
+        "wrong-label",
+        "warning",
+    )
+    assert found.mend == f"fettle data export {VERSION_WORD} --to review --out review.xlsx"
+    assert found.evidence["knowledge"] < of_labels.LEAST_KNOWLEDGE
 
 
 def test_an_embedder_is_asked_where_there_is_one():

@@ -1,17 +1,22 @@
 """A set as a whole: labels and spellings, sameness, lengths, forms of answers, rows from elsewhere, unlike inputs."""
 
+import csv
 import math
+import os
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import sparse
 
 from fettle.quality.whole.counts import balance, diversity, label_spellings, lengths, unknown_labels
 from fettle.quality.whole.forms import FEWEST_ANSWERS, deviations
-from fettle.quality.whole.outliers import strangeness, telling_terms
+from fettle.quality.whole.outliers import _newness, strangeness, telling_terms
 from fettle.quality.whole.unlike import unlikeness
 
+SHARED = Path(os.environ.get("FETTLE_SHARED_DATA", Path(__file__).resolve().parents[2].parent / "shared" / "data"))
 NOUNS = ("card", "payment", "account", "transfer", "refund", "pin", "fee", "limit", "balance", "statement")
 ASKED = ("where is my {}", "why was my {} declined", "how do I change the {}", "can I see the {} of last {}")
 OTHERS = ("planet", "river", "composer", "dynasty", "volcano", "emperor", "comet", "violin", "treaty", "glacier")
@@ -141,6 +146,60 @@ def test_a_second_large_topic_is_no_mistake():
     found = strangeness(texts)
     assert not found.is_group
     assert len(found.strange) <= 0.02 * len(texts)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_a_rare_topic_has_the_words_of_the_set_and_is_not_from_elsewhere(seed):
+    generator = np.random.default_rng(seed)
+    words = np.array([f"{first}{last}" for first in "bdfgklmnprst" for last in ("ank", "ee", "ard", "oan", "ill")])
+    shares = np.arange(1, len(words) + 1) ** -0.7
+    usual = [" ".join(generator.choice(words, 8, p=shares / shares.sum())) for _ in range(2_900)]
+    topic = [" ".join([*generator.choice(words[-12:], 5), *generator.choice(words, 3)]) for _ in range(100)]
+    found = strangeness(usual + topic)
+    assert not found.is_group and len(found.strange) <= 60
+    own = [" ".join(f"{word}o" for word in text.split()) for text in topic]
+    found = strangeness(usual + own)
+    assert found.is_group and len(set(range(2_900, 3_000)) & set(found.strange)) >= 95
+    assert len(found.strange) <= 120
+
+
+@given(st.integers(0, 2**16), st.integers(10, 30))
+def test_newness_is_0_for_words_of_the_set_and_1_for_none_of_them(seed, num_rows):
+    generator = np.random.default_rng(seed)
+    common = sparse.csr_matrix(generator.integers(1, 4, (40, 6)).astype(float))
+    same = sparse.vstack([common, common[:num_rows]]).tocsr()
+    group = np.arange(40, 40 + num_rows)
+    assert _newness(same, group) == 0.0
+    other = sparse.block_diag([common, common[:num_rows]]).tocsr()
+    assert _newness(other, group) == 1.0
+
+
+def test_odd_rows_that_share_nothing_are_no_group():
+    words = sparse.csr_matrix(np.vstack([np.tile([1.0, 0, 0, 0], (30, 1)), [[0, 1, 1, 0]], [[0, 0, 1, 1]]]))
+    assert _newness(words, np.array([30])) <= 0.0
+    assert _newness(words, np.array([30, 31])) == 0.5
+
+
+def test_newness_is_what_is_beyond_usual():
+    # Each of four rows outside has one word of its own beside one that all share; so has each of the group.
+    rows = [[1, 1, 0, 0, 0, 0], [1, 0, 1, 0, 0, 0], [1, 0, 0, 1, 0, 0], [1, 0, 0, 0, 1, 0], *[[3, 0, 0, 0, 0, 2]] * 10]
+    assert _newness(sparse.csr_matrix(np.array(rows, float)), np.arange(4, 14)) == 0.0
+
+
+@pytest.mark.parametrize("start", [0, 3_500, 7_003])
+def test_rows_in_the_order_of_their_labels_are_not_off_topic(start):
+    file = SHARED / "banking77" / "train.csv"
+    if not file.is_file():
+        pytest.skip("needs the published Banking77, in FETTLE_SHARED_DATA")
+    with file.open(newline="", encoding="utf-8") as opened:
+        texts = [row["text"] for row in csv.DictReader(opened)][start : start + 3_000]
+    found = strangeness(texts)
+    assert not found.is_group and len(found.strange) <= 0.02 * len(texts)
+    generator = np.random.default_rng(start)
+    made_up = ["".join(generator.choice(list("aeioulmnrstvz"), 6)) for _ in range(300)]
+    planted = ["which {} did the first {} of {} bring to {}".format(*generator.choice(made_up, 4)) for _ in range(90)]
+    found = strangeness(texts + planted)
+    assert found.is_group and len(set(range(3_000, 3_090)) & set(found.strange)) >= 81
 
 
 @pytest.mark.parametrize(

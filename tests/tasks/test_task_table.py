@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from tasks_kit import make_terms
 
-from fettle.data.records import Conversation, LabelledText, Message, PlainText, Record, Row
+from fettle.data.records import Conversation, LabelledText, Message, PlainText, Record, Row, ScoredText, TextPair
 from fettle.errors import RequestError, UnknownName
 from fettle.evaluation.scorer import find_metric
 from fettle.models.load import OpenModel, open_model
@@ -19,6 +19,8 @@ from fettle.tasks.table import open_task, task_names
 RECORDS: dict[str, Record] = {
     "chat": Conversation((Message("user", "where is it?"), Message("assistant", "on its way"))),
     "classify": LabelledText("where is it?", "order status"),
+    "embed": TextPair("where is it?", "on its way"),
+    "score": ScoredText("a fine kettle", 4.5),
     "text": PlainText("the parcel is on its way"),
 }
 

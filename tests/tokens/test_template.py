@@ -15,13 +15,13 @@ from fettle.models.tokenizer import ModelTokenizer, open_tokenizer
 from fettle.tokens.example import Example
 from fettle.tokens.length import cut_example
 from fettle.tokens.template import (
-    Turn,
     continue_prompt,
     encode_document,
     encode_prompt,
     encode_turns,
     learned_turns,
 )
+from fettle.tokens.tools import Turn
 
 END, PAD, OPENS, CLOSES = 0, 1, 2, 3
 CONTROL = ("<|endoftext|>", "<|pad|>", "<|im_start|>", "<|im_end|>")

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 from training_kit import (
@@ -269,6 +269,7 @@ def test_every_row_of_a_call_has_noise_by_its_own_length(tiny_base: Path, layout
         assert bool((part <= bound * 1.001).all()) and bool((part >= bound * 0.95).all())
 
 
+@settings(deadline=None)  # the first call of torch takes as long as it takes
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=6))
 def test_lengths_of_rows_are_those_of_their_rows_in_both_layouts(lengths: list[int]) -> None:
     positions = torch.tensor([[place for length in lengths for place in range(length)]])

@@ -6,7 +6,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from typing import Any
 
@@ -20,7 +20,7 @@ from fettle.app.preparing.rows import Prepared
 from fettle.app.preparing.terms import make_terms
 from fettle.app.workshop.versions import load_rows
 from fettle.artifacts.bundle import REPORTS, Bundle, write_card
-from fettle.data.records import Row, labels_of
+from fettle.data.records import NONE_OF_THESE, Row, labels_of
 from fettle.data.splits.split import shared_inputs
 from fettle.errors import RequestError
 from fettle.evaluation.metrics.losses import bits_per_byte
@@ -45,7 +45,9 @@ BITS_PER_BYTE = "bits_per_byte"
 _LIKELIEST = "token_accuracy"
 _REPLAYED = "replay_loss"
 MOST_HELD_OUT_TOKENS = 2**17
-_MOST_ANSWERED_ROWS = 200
+_MOST_WRITTEN_ROWS = 200
+_MOST_READ_ROWS = 2000
+_MOST_CALIBRATED_ROWS = 500
 
 OnProgress = Callable[[str, int, int], None]
 
@@ -120,7 +122,7 @@ def evaluate(
             count = sum(not outcome.is_complete for outcome in outcomes[system])
             most = asker.settings.decoding.max_new_tokens
             notes.append(f"{system}: {count} of {len(rows)} answers were cut off at {most} tokens")
-    scores, paired = score(outcomes, asker.method.metrics, [("tuned", "base")])
+    scores, paired = score(outcomes, _metrics_of(asker, rows), [("tuned", "base")])
     report = Report(
         bundle=bundle.identity,
         task=asker.task.name,
@@ -139,7 +141,7 @@ def evaluate(
 
 
 class HeldOut:
-    """Loss and the share of what was the likeliest; where the method names some, the task's own scores of answers.
+    """Loss, the share of tokens that were the likeliest, and those of the task's own scores that the method names.
 
     Where rows of another dataset are replayed, the loss of those that it holds out is told beside (`replay_loss`).
     For plain text the loss is told in bits for each byte as well. Of many rows some are looked at, evenly over the
@@ -157,14 +159,16 @@ class HeldOut:
             self._bytes_of_tokens = prepared.tokenizer.bytes_of_tokens
         self._metrics = [find_metric(name) for name in prepared.method.looked_at]
         self._answerer = prepared.method.answerer(terms) if self._metrics else None
-        every = math.ceil(len(rows) / _MOST_ANSWERED_ROWS)
+        self._has_words = prepared.method.head is None
+        every = math.ceil(len(rows) / (_MOST_WRITTEN_ROWS if self._has_words else _MOST_READ_ROWS))
         self._records = [row.record for row, _ in prepared.held_out[::every]]
         self._expected = [prepared.encoder.expected(record) for record in self._records]
 
     def measures(self, metric: str) -> bool:
         """Whether `measure` gives a score of that name."""
         return (
-            metric in ("loss", _LIKELIEST)
+            metric == "loss"
+            or (metric == _LIKELIEST and self._has_words)
             or metric in [known.name for known in self._metrics]
             or (metric == BITS_PER_BYTE and self._bytes_of_tokens is not None)
         )
@@ -174,7 +178,10 @@ class HeldOut:
         costs = self._reader.losses(model, self._rows)
         weight = sum(one.weight for one in costs)
         loss = sum(one.loss for one in costs)
-        scores = {"loss": loss / weight, _LIKELIEST: sum(one.right for one in costs) / weight}
+        scores = {"loss": loss / weight}
+        rights = [one.right for one in costs if one.right is not None]
+        if rights:
+            scores[_LIKELIEST] = sum(rights) / weight
         if self._bytes_of_tokens is not None:
             num_bytes = sum(example.num_bytes(self._bytes_of_tokens) for row in self._rows for example in row)
             scores[BITS_PER_BYTE] = bits_per_byte(loss, num_bytes)
@@ -193,6 +200,25 @@ def _some_of(rows: Sequence[list[Example]]) -> Sequence[list[Example]]:
     """As many of the rows as one look reads, evenly over all."""
     num_tokens = sum(example.num_tokens for row in rows for example in row)
     return rows[:: max(1, math.ceil(num_tokens / MOST_HELD_OUT_TOKENS))]
+
+
+def fit_temperature(prepared: Prepared, dtype: torch.dtype, model: OpenModel) -> float:
+    """What the scores of a trained model are to be divided by before they become probabilities: by the held-out rows.
+
+    1 where there are none, or the method has no such scores.
+    """
+    if prepared.method.temperature is None or not prepared.held_out:
+        return 1.0
+    every = math.ceil(len(prepared.held_out) / _MOST_CALIBRATED_ROWS)
+    records = [row.record for row, _ in prepared.held_out[::every]]
+    return prepared.method.temperature(replace(prepared.terms, dtype=dtype), model, records)
+
+
+def _metrics_of(asker: Asker, rows: Sequence[Row]) -> list[str]:
+    """The metrics of the method; where rows or answers may belong to no label, how that is told apart too."""
+    is_asked = asker.settings.decoding.least_probability > 0
+    is_there = any(NONE_OF_THESE in labels_of(row.record) for row in rows)
+    return [*asker.method.metrics, *(asker.method.of_scope if is_asked or is_there else ())]
 
 
 def _rows_to_score(
@@ -218,7 +244,8 @@ def _rows_to_score(
                 f"{len(leaked)} of {len(rows)} rows stand among the rows that were learned: the scores flatter"
             )
     if asker.labels:
-        unseen = sum(not set(labels_of(row.record)) <= set(asker.labels) for row in rows)
+        answers = {*asker.labels, NONE_OF_THESE}
+        unseen = sum(not answers.issuperset(labels_of(row.record)) for row in rows)
         if unseen:
             notes.append(f"{unseen} of {len(rows)} rows have a label that was never learned; they count as wrong")
     part = "@test" if data is None else ""
@@ -234,7 +261,7 @@ def _base_outcomes(
         "fettle": version("fettle-llm"),
         "base": source.as_json(),
         "task": asker.task.name,
-        "labels": asker.labels,
+        "survey": asdict(asker.survey),
         "metrics": asker.method.metrics,
         "method": asker.method.name,
         "head": [settings["head"], settings["seed"]] if asker.method.head else None,

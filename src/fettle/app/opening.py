@@ -147,6 +147,7 @@ def open_tuned(workspace: Workspace, bundle: Bundle, override: str | None = None
         model = open_model(bundle.path / MODEL, network)
     if (bundle.path / HEAD).is_dir():
         model.head = open_head(bundle.path / HEAD, model.width)
+    model.temperature = float(str(bundle.manifest.get("temperature", 1.0)))
     return model.to(choose_device())
 
 

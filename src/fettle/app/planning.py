@@ -37,7 +37,7 @@ class PlanSettings(Settings):
     """Everything that a run depends on."""
 
     task: str
-    """Kind of work: chat, classify, tag, embed or text."""
+    """Kind of work: chat, classify, tag, score, embed or text."""
 
     method: str = "auto"
     """How the model does it: candidates or head (classify), or another method of the task. auto: as base and rows
@@ -57,7 +57,6 @@ class PlanSettings(Settings):
     goal: GoalSettings = GoalSettings()
     prompt: PromptSettings = PromptSettings()
     shape: ShapeSettings = ShapeSettings()
-    vectors: VectorSettings = VectorSettings()
     adapter: AdapterSettings = AdapterSettings()
     head: HeadSettings = HeadSettings()
     masking: MaskingSettings = MaskingSettings()
@@ -66,6 +65,7 @@ class PlanSettings(Settings):
     replay: ReplaySettings = ReplaySettings()
     embed: EmbedSettings = EmbedSettings()
     decoding: DecodingSettings = DecodingSettings()
+    vectors: VectorSettings = VectorSettings()
 
 
 @dataclass(frozen=True)

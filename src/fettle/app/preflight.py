@@ -127,7 +127,7 @@ def inspect(prepared: Prepared, settings: PlanSettings) -> Preflight:
             *_warnings(prepared, with_stop),
             *_warnings_of_shape(prepared, settings.shape),
             *_warnings_of_order(prepared, settings),
-            *warnings_of_vectors(settings.vectors, made_vectors),
+            *warnings_of_vectors(settings, made_vectors),
         ],
         expected_half_width=_half_width(prepared),
     )

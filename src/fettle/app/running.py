@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from fettle.app.bases.vectors import is_learned_from_texts, learn_what_occurs
-from fettle.app.evaluating import BITS_PER_BYTE, HeldOut
+from fettle.app.evaluating import BITS_PER_BYTE, HeldOut, fit_temperature
 from fettle.app.opening import open_base, with_fresh_head
 from fettle.app.planning import ResolvedPlan, plan_from_json
 from fettle.app.preflight import Preflight, inspect
@@ -27,6 +27,7 @@ from fettle.jobs.run import LESS_MEMORY, RunFolder, new_run_name
 from fettle.jobs.signals import StopRequest
 from fettle.models.config import NEW_BASE
 from fettle.models.head import save_head
+from fettle.models.layers import uncompiled
 from fettle.models.load import OpenModel, add_adapter, save_adapter
 from fettle.models.machine import dtype_named, keep_freed_pages, peak_memory_bytes
 from fettle.models.ways.chosen import choose_weights
@@ -134,6 +135,8 @@ def _carry_out(
             workspace.catalogue.update_run(name, state="paused")
             folder.log("paused", step=outcome.progress.step)
             return RunResult(name, "paused", None, outcome.progress, peak_memory_bytes())
+        with uncompiled():
+            model.temperature = fit_temperature(prepared, job.dtype, model)
         bundle = _bundle(workspace, name, plan, prepared, preflight, model, outcome)
     except BaseException as problem:
         _note_failure(workspace, folder, name, problem)
@@ -261,6 +264,7 @@ def _bundle(
         "labels": list(prepared.labels),
         "has_fresh_word_head": prepared.has_fresh_word_head,
         "survey": asdict(prepared.terms.survey),
+        "temperature": model.temperature,
         "base": prepared.source.as_json(),
         "plan": {**plan.as_json(), "machine": asdict(preflight.machine)},
         "data": _data_facts(prepared),

@@ -16,7 +16,8 @@ from fettle.app.listing import get_bundle
 from fettle.app.opening import base_of_bundle, open_tuned
 from fettle.artifacts.bundle import Bundle, pack_bundle
 from fettle.artifacts.export import Parity, export_hf
-from fettle.data.inputs import check_output, read_inputs, write_outputs
+from fettle.data.inputs import InputTable, check_output, read_inputs, write_outputs
+from fettle.data.records import Record
 from fettle.errors import Fault, RequestError, near_misses
 from fettle.generation.answer import Answer
 from fettle.generation.config import DecodingSettings
@@ -25,9 +26,12 @@ from fettle.generation.filling import fill_in
 from fettle.models.load import OpenModel
 from fettle.quality.alike.retrieval import Retriever
 from fettle.storage.workspace import Workspace, open_workspace
-from fettle.tokens.template import Turn, encode_beginning, encode_prompt
+from fettle.tokens.template import encode_beginning, encode_prompt
+from fettle.tokens.tools import Turn
 
 _MOST_LABEL_COLUMNS = 20
+_NUM_NEAREST = 3
+_ITEM = "item"
 _PARITY_PROMPTS = 16
 _PARITY_TOKENS = 32
 EXPORT_FORMATS = ("hf", "file")
@@ -45,6 +49,9 @@ _PROBES = (
 )
 
 
+Asked = str | tuple[str, str]
+
+
 class Model:
     """A bundle opened for use."""
 
@@ -53,15 +60,37 @@ class Model:
         self._asker = asker
         self._model = model
 
-    def predict(self, rows: Iterable[str], progress: Callable[[int], None] | None = None) -> list[Answer]:
-        """Answer each text: the likeliest label with all probabilities, a written answer, how the text goes on,
-        or the likeliest words where one is hidden (a JSON list where several are)."""
+    @property
+    def compares(self) -> bool:
+        """Whether it can be given two texts at once."""
+        return self._asker.task.question_of_two is not None
+
+    @property
+    def writes(self) -> bool:
+        """Whether it can be talked to: it writes what it says, and does not choose or read it."""
+        return self._asker.method.network == "causal" and not self.bundle.labels
+
+    def predict(self, rows: Iterable[Asked], progress: Callable[[int], None] | None = None) -> list[Answer]:
+        """Answer each text, or each two texts that are compared.
+
+        The answer is the likeliest label with all probabilities, a number, a written answer, how the text goes
+        on, or the likeliest words where one is hidden (a JSON list where several are).
+        """
+        asked = list(rows)
         answerer = self._asker.method.answerer(self._asker.terms(self._model))
-        if answerer is None and self._asker.method.network == "masked":
-            return self._fillings(rows, progress)
         if answerer is None:
-            return self._continuations(rows, progress)
-        return answerer.answers(self._model, [self._asker.task.question(text) for text in rows], progress)
+            texts = [text for text in asked if isinstance(text, str)]
+            is_masked = self._asker.method.network == "masked"
+            return self._fillings(texts, progress) if is_masked else self._continuations(texts, progress)
+        return answerer.answers(self._model, [self._question(one) for one in asked], progress)
+
+    def _question(self, asked: Asked) -> Record:
+        task = self._asker.task
+        if isinstance(asked, str):
+            return task.question(asked)
+        if task.question_of_two is None:
+            raise RequestError(f"{self.bundle.name} reads one text at a time", expected="one text, not two")
+        return task.question_of_two(*asked)
 
     def embed(
         self, texts: Iterable[str], size: int = 0, progress: Callable[[int], None] | None = None
@@ -243,16 +272,64 @@ def predict_file(
     check_output(out)
     table = read_inputs(file, column_map or {})
     model = load(reference, workspace)
-    answers = model.predict(table.questions(), progress)
+    if "other" in (column_map or {}).values() and not model.compares:
+        raise RequestError(f"{reference} reads one text at a time", where="--map", expected="one column as text")
+    answers = model.predict(table.pairs() if model.compares and table.other else table.questions(), progress)
     labels = model.bundle.labels if len(model.bundle.labels) <= _MOST_LABEL_COLUMNS else ()
-    said = [_cells(answer, labels) for answer in answers]
-    names = {name: _free_column(name, table.columns) for cells in said for name in cells}
+    _write_beside(out, table, [_cells(answer, labels) for answer in answers])
+    return PredictResult(out, len(table.rows), table.refused, sum(not answer.is_complete for answer in answers))
+
+
+@dataclass(frozen=True)
+class Search:
+    """A table of texts, a table of the items that they are to find, and the table to write.
+
+    `column_map` names the column that is read: `text` in the first, `item` in the second.
+    """
+
+    file: Path
+    items: Path
+    out: Path
+    column_map: Mapping[str, str] = field(default_factory=dict)
+
+
+def search_file(
+    workspace: Workspace, reference: str, search: Search, progress: Callable[[int], None] | None = None
+) -> PredictResult:
+    """For every row of a table the nearest items, the best first, beside its own columns."""
+    check_output(search.out)
+    maps = search.column_map.items()
+    table = read_inputs(search.file, {column: name for column, name in maps if name != _ITEM})
+    items = read_inputs(search.items, {column: "text" for column, name in maps if name == _ITEM})
+    different = [item for item in dict.fromkeys(items.questions()) if item.strip()]
+    if not different:
+        raise RequestError("no item has a text", where=str(search.items), attempt=f"--map COLUMN={_ITEM}")
+    found = load(reference, workspace).nearest(table.questions(), different, _NUM_NEAREST)
+    _write_beside(search.out, table, [_found_cells(nearest) for nearest in found])
+    if progress:
+        progress(len(table.rows))
+    return PredictResult(search.out, len(table.rows), [*table.refused, *items.refused], 0)
+
+
+def _found_cells(nearest: Sequence[tuple[str, float]]) -> dict[str, object]:
+    """What a table says of the items that were found: each with its cosine."""
+    cells: dict[str, object] = {}
+    for place, (item, cosine) in enumerate(nearest, start=1):
+        number = f" {place}" if place > 1 else ""
+        cells |= {f"answer{number}": item, f"score{number}": round(cosine, 6)}
+    return cells
+
+
+def _write_beside(out: Path, table: InputTable, said: Sequence[Mapping[str, object]]) -> None:
+    """Write a table with what was said of each row beside its own columns."""
+    fullest_first = sorted(said, key=len, reverse=True)  # so that columns stand in their order
+    columns = dict.fromkeys(name for cells in fullest_first for name in cells)
+    names = {name: _free_column(name, table.columns) for name in columns}
     rows = [
-        {**row, **{names[name]: cell for name, cell in cells.items()}}
+        {**row, **{names[name]: cells.get(name, "") for name in columns}}
         for row, cells in zip(table.rows, said, strict=True)
     ]
     write_outputs(out, [*table.columns, *names.values()], rows)
-    return PredictResult(out, len(rows), table.refused, sum(not answer.is_complete for answer in answers))
 
 
 def _cells(answer: Answer, labels: Sequence[str]) -> dict[str, object]:
@@ -260,7 +337,7 @@ def _cells(answer: Answer, labels: Sequence[str]) -> dict[str, object]:
     cells: dict[str, object] = {"answer": answer.text}
     if answer.in_words is not None:
         cells["in words"] = answer.in_words
-    if answer.text in answer.probabilities:
+    if answer.text in answer.probabilities:  # an answer that is none of the labels has none
         cells["probability"] = round(answer.probabilities[answer.text], 6)
     known = [label for label in labels if label in answer.probabilities]
     return {**cells, **{f"p({label})": round(answer.probabilities[label], 6) for label in known}}

@@ -29,10 +29,10 @@ from fettle.data.records import (
     Record,
     Row,
     ScoredText,
-    TaggedText,
     TextPair,
     answer_text,
     input_text,
+    labels_of,
     texts_of,
 )
 from fettle.data.splits.times import number_in
@@ -62,16 +62,9 @@ def spoken_text(record: Record) -> str:
 
 def labels_in(record: Record) -> tuple[str, ...]:
     """The labels of a record, those of its spans among them; of a judged answer, good or bad."""
-    match record:
-        case LabelledText(_, label):
-            return (label,)
-        case MultiLabelledText(_, labels):
-            return labels
-        case TaggedText(_, spans):
-            return tuple(dict.fromkeys(span.label for span in spans))
-        case JudgedAnswer(_, _, is_good):
-            return ("good" if is_good else "bad",)
-    return ()
+    if isinstance(record, JudgedAnswer):
+        return ("good" if record.is_good else "bad",)
+    return tuple(dict.fromkeys(labels_of(record)))
 
 
 def _turns(record: Record) -> tuple[Message, ...]:

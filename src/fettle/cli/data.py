@@ -153,6 +153,10 @@ def split_command(
         return
     shown = ", ".join(f"{name} {count}" for name, count in result.split.num_rows.items())
     OUT.print(f"[bold]{result.version.label}[/]: {shown}", highlight=False)
+    if result.empty_parts:
+        num_groups = _counted(result.split.num_groups, "group")
+        parts = " and ".join(result.empty_parts)
+        OUT.print(f"note: no row fell to {parts}: the rows make {num_groups} that stay whole", style="yellow")
     largest = result.split.num_rows_of_largest_group
     if largest > _LARGE_GROUP * len(result.split.rows):
         why = f"have one {group_by}, or are nearly the same" if group_by else "are nearly the same"

@@ -71,7 +71,8 @@ def predict_command(
     bundle: str = typer.Argument(..., help="A bundle's name, folder or file."),
     file: Path = typer.Argument(..., help="A table: .csv, .tsv, .xlsx, JSON Lines."),
     out: Path = typer.Option(..., "--out", help="The table to write: .csv, .tsv, .xlsx or .jsonl."),
-    maps: list[str] = typer.Option([], "--map", help="COLUMN=text: the column that the model reads."),
+    items: Path = typer.Option(None, "--items", help="A table to find in: the nearest three of its texts (embed)."),
+    maps: list[str] = typer.Option([], "--map", help="COLUMN=text, COLUMN=other; COLUMN=item of --items."),
     json: bool = JSON,
 ) -> None:
     """Answer every row of a table; every column is kept, the answers stand beside them.
@@ -79,6 +80,7 @@ def predict_command(
     \b
     fettle predict blue-heron new.xlsx --out answered.xlsx
     fettle predict blue-heron mail.csv --out answered.csv --map Betreff=text
+    fettle predict shelf mail.csv --items catalogue.csv --map description=item --out found.csv
     """
     done = 0
 
@@ -87,7 +89,13 @@ def predict_command(
         done += rows
         showing.count_rows("answered", done, max(done, 1))
 
-    result = operations.predict_file(open_workspace(), bundle, file, out, dict(pair(word) for word in maps), progress)
+    columns = dict(pair(word) for word in maps)
+    workspace = open_workspace()
+    result = (
+        operations.search_file(workspace, bundle, operations.Search(file, items, out, columns), progress)
+        if items
+        else operations.predict_file(workspace, bundle, file, out, columns, progress)
+    )
     if json:
         print_json(result.as_json())
         return
@@ -116,20 +124,18 @@ def chat_command(
     models = {"tuned": operations.load(bundle, workspace, base)}
     if compare:
         models = {"base": operations.load_base(bundle, workspace, base), **models}
-    has_labels = bool(models["tuned"].bundle.labels)
     conversations = {name: model.chat() for name, model in models.items()}
     while (text := _ask()) is not None:
         for name, model in models.items():
             OUT.print(f"[bold]{name}>[/] ", end="")
-            if has_labels:
-                answer = model.predict([text])[0]
-                if answer.in_words is not None:
-                    OUT.print(answer.in_words or "nothing was found", markup=False, highlight=False)
-                    continue
-                best = sorted(answer.probabilities.items(), key=lambda item: -item[1])[:3]
-                OUT.print("  ".join(f"{label} {share:.3f}" for label, share in best), markup=False, highlight=False)
-            else:
+            if model.writes:
                 _stream(conversations[name], text)
+                continue
+            answer = model.predict([text])[0]
+            best = sorted(answer.probabilities.items(), key=lambda item: -item[1])[:3]
+            shares = "  ".join(f"{label} {share:.3f}" for label, share in best)
+            words = answer.text if answer.in_words is None else answer.in_words or "nothing was found"
+            OUT.print(shares or words, markup=False, highlight=False)
 
 
 @export_app.command()

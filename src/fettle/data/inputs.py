@@ -24,22 +24,30 @@ from fettle.errors import Fault, RequestError, near_misses
 from fettle.storage.publish import publish_bytes, publishing_file
 
 OUTPUT_SUFFIXES = (".csv", ".tsv", ".xlsx", ".jsonl")
-_QUESTION_FIELDS = ("text", "prompt")
+_QUESTION_FIELDS = ("text", "prompt", "sentence1")
+_OTHER_FIELDS = ("sentence2", "other")
 Cells = dict[str, object]
 
 
 @dataclass(frozen=True)
 class InputTable:
-    """Rows as their file holds them. `question` is the column that the model is given."""
+    """Rows as their file holds them. `question` is the column that the model is given, `other` the one that holds
+    what it is compared with; empty where there is none.
+    """
 
     columns: list[str]
     rows: list[Cells]
     question: str
     refused: list[Fault]
+    other: str = ""
 
     def questions(self) -> list[str]:
         """What the model is given, row by row."""
         return [str(row.get(self.question, "")) for row in self.rows]
+
+    def pairs(self) -> list[tuple[str, str]]:
+        """What the model is given and what that is compared with, row by row."""
+        return list(zip(self.questions(), [str(row.get(self.other) or "") for row in self.rows], strict=True))
 
 
 def read_inputs(path: Path, column_map: Mapping[str, str]) -> InputTable:
@@ -58,7 +66,8 @@ def read_inputs(path: Path, column_map: Mapping[str, str]) -> InputTable:
             refused.append(item.fault)
     if not rows:
         raise RequestError("there is no row to answer", where=str(path), expected="at least one row", faults=refused)
-    return InputTable(list(columns), rows, _question_column(path, list(columns), column_map), refused)
+    other = _named_column(path, list(columns), column_map, _OTHER_FIELDS)
+    return InputTable(list(columns), rows, _question_column(path, list(columns), column_map), refused, other)
 
 
 def write_outputs(path: Path, columns: Sequence[str], rows: Sequence[Cells]) -> None:
@@ -108,21 +117,28 @@ def _write_workbook(path: Path, columns: Sequence[str], rows: Sequence[Cells]) -
 
 
 def _question_column(path: Path, columns: Sequence[str], column_map: Mapping[str, str]) -> str:
-    mapped = [column for column, field in column_map.items() if field in _QUESTION_FIELDS]
-    for column in mapped:
-        if column not in columns:
-            raise RequestError(
-                f"there is no column {column!r}", where=str(path), expected=f"one of: {near_misses(column, columns)}"
-            )
-    if mapped:
-        return mapped[0]
-    names = [name for field in _QUESTION_FIELDS for name in (field, *SYNONYMS[field])]
-    named = [column for name in names for column in columns if column.lower() == name]
+    named = _named_column(path, columns, column_map, _QUESTION_FIELDS)
     if named or len(columns) == 1:
-        return named[0] if named else columns[0]
+        return named or columns[0]
     raise RequestError(
         "it is not clear which column the model should read",
         where=str(path),
         expected=f"a column named text, among: {', '.join(columns)}",
         attempt=f"--map {columns[0]}=text",
     )
+
+
+def _named_column(path: Path, columns: Sequence[str], column_map: Mapping[str, str], fields: Sequence[str]) -> str:
+    """The column that is mapped to one of the fields, or has its name or a synonym of it; empty where there is none.
+
+    A field without synonyms is one that is only found by a map: columns are called `other` for many reasons.
+    """
+    mapped = [column for column, field in column_map.items() if field in fields]
+    for column in mapped:
+        if column not in columns:
+            raise RequestError(
+                f"there is no column {column!r}", where=str(path), expected=f"one of: {near_misses(column, columns)}"
+            )
+    names = [name for field in fields if field in SYNONYMS for name in (field, *SYNONYMS[field])]
+    named = [column for name in names for column in columns if column.lower() == name]
+    return next(iter([*mapped, *named]), "")

@@ -88,6 +88,8 @@ def statistic_metric(name: str, prepare: Callable[..., Statistic], *, is_higher_
         return bootstrap_statistic(len(rows), prepare(rows))
 
     def compare(a: Outcomes, b: Outcomes) -> Difference:
+        if len(a) != len(b):
+            raise ValueError(f"{len(a)} rows against {len(b)}: rows must pair up")
         return compare_statistic(len(a), prepare(a, b))
 
     return Metric(name, is_higher_better, value, estimate, compare)

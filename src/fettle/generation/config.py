@@ -15,3 +15,7 @@ class DecodingSettings(Settings):
 
     temperature: float = Field(default=0.0, ge=0)
     """0 takes the likeliest token each time; higher draws more freely."""
+
+    least_probability: float = Field(default=0.0, ge=0, lt=1)
+    """Where no label is as likely as this, the answer is "none of these". 0: never. Of several labels, each is given
+    that is as likely as this (0: as 0.5)."""

@@ -29,11 +29,14 @@ Numbers = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class RowLoss:
-    """Summed loss of a row (nats, or what its head's loss is in), its learned weight, and how much of that is right."""
+    """Summed loss of a row (nats, or what its head's loss is in), its learned weight, and how much of that is right.
+
+    `right` is None where nothing is right or wrong, only near or far.
+    """
 
     loss: float
     weight: float
-    right: float = 0.0
+    right: float | None = None
 
 
 class Reader(Protocol):
@@ -65,8 +68,9 @@ class WordReader:
         return found
 
 
-JudgeNumbers = Callable[[Numbers, Example], tuple[float, float]]
-"""Loss of one example from its head's numbers, and how much of its weight is right. [1, K] if pooled, else [R, K]."""
+JudgeNumbers = Callable[[Numbers, Example], tuple[float, float | None]]
+"""Loss of one example from its head's numbers, and how much of its weight is right, if anything can be. [1, K] if
+pooled, else [R, K]."""
 
 
 class HeadReader:
@@ -85,7 +89,8 @@ class HeadReader:
         for row in rows:
             judged = [self._judge(next(numbers), example) for example in row]
             weight = sum(example.learned_weight for example in row)
-            found.append(RowLoss(sum(loss for loss, _ in judged), weight, sum(right for _, right in judged)))
+            rights = [right for _, right in judged if right is not None]
+            found.append(RowLoss(sum(loss for loss, _ in judged), weight, sum(rights) if rights else None))
         return found
 
 

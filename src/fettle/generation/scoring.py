@@ -76,15 +76,19 @@ def score_candidates(
 
     A candidate whose beginning is already `NEGLIGIBLE_NATS` less likely than the best whole candidate is not followed
     further: it gets the log-probability of that beginning, an upper bound. Over a closed set no probability is wrong
-    by more than C times e^-NEGLIGIBLE_NATS, and the likeliest candidate is always the true one.
+    by more than C times e^-NEGLIGIBLE_NATS, and the likeliest candidate is always the true one. A model with a
+    temperature above 1, by which its scores will be divided, is followed that many times further down.
     """
     trie = _CandidateTrie(candidates)
+    negligible = NEGLIGIBLE_NATS * max(1.0, model.temperature)
     layout: Layout = "tree" if model.attention == "causal" else "padded"
     scores = np.zeros((len(prompts), len(candidates)))
     with only_reading(model.network):
         for first in range(0, len(prompts), _PROMPTS_PER_SEARCH):
             part = prompts[first : first + _PROMPTS_PER_SEARCH]
-            search = _Search(trie, part, lambda batch: _read(model, batch, layout, dtype).log_probabilities, layout)
+            search = _Search(
+                trie, part, lambda batch: _read(model, batch, layout, dtype).log_probabilities, layout, negligible
+            )
             scores[first : first + len(part)] = search.run()
             if progress:
                 progress(len(part))
@@ -124,7 +128,9 @@ class _Search:
         prompts: Sequence[Sequence[int]],
         read: Callable[[Batch], NDArray[np.float32]],
         layout: Layout,
+        negligible: float,
     ) -> None:
+        self._negligible = negligible
         self._trie = trie
         self._prompts = prompts
         self._read = read
@@ -153,7 +159,7 @@ class _Search:
         prefixes = self._prefixes()
         last = self._trie.last_edges
         best = np.where(self._is_known[:, last], prefixes[:, last], -np.inf).max(axis=1)
-        is_open: NDArray[np.bool_] = prefixes > best[:, None] - NEGLIGIBLE_NATS
+        is_open: NDArray[np.bool_] = prefixes > best[:, None] - self._negligible
         return is_open
 
     def _follow(self, wanted: NDArray[np.bool_]) -> None:

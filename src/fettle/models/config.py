@@ -133,7 +133,7 @@ class VectorSettings(Settings):
     """Words on each side that count as neighbours of a word, at most."""
 
     epochs: NonNegativeInt = 0
-    """Times that the text is learned from. 0: five times for twenty million words and more, up to fifty for fewer."""
+    """Times that the text is learned from. 0: five times for eight million words and more, up to fifty for fewer."""
 
     least_count: PositiveInt = 2
     """Words that occur less often get no vector of their own."""

@@ -39,7 +39,8 @@ def _first_position(config: Any) -> int:
 class ModelInputs:
     """One call. Flat layouts have `sight`, the padded layout has `is_real_BT` (False: padding) instead.
 
-    `reads_R` counts along the flattened B x T axis.
+    `reads_R` counts along the flattened B x T axis. `kinds_BT` says which of two texts a token belongs to, for models
+    that were trained with such kinds; None: all to the first.
     """
 
     ids_BT: Tensor
@@ -47,6 +48,7 @@ class ModelInputs:
     reads_R: Tensor
     sight: Sight | None = None
     is_real_BT: Tensor | None = None
+    kinds_BT: Tensor | None = None
 
     def at(self, reads_R: Tensor) -> ModelInputs:
         """The same call, read at other places."""
@@ -140,6 +142,8 @@ def _arguments(network: PreTrainedModel, inputs: ModelInputs) -> dict[str, Tenso
     arguments: dict[str, Tensor | bool | None] = {"input_ids": inputs.ids_BT}
     if attention != "opaque":  # others count for themselves, some of them not from 0, and some have no positions
         arguments["position_ids"] = inputs.positions_BT + _first_position(config)
+    if inputs.kinds_BT is not None and int(getattr(config, "type_vocab_size", None) or 0) > 1:
+        arguments["token_type_ids"] = inputs.kinds_BT
     if network.can_generate() or attention == "causal":
         arguments["use_cache"] = False
     if inputs.sight is not None:

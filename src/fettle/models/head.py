@@ -26,9 +26,10 @@ _SPREAD_OF_FRESH_WEIGHTS = 0.02  # as transformers draws a classifier's
 
 @dataclass(frozen=True)
 class HeadShape:
-    """How many numbers a head gives, and what becomes of them: number times `spread`, plus `center`.
+    """How many numbers a head gives, and what they stand for: a number times `spread`, plus `center`.
 
-    No outputs: the head is the pooled vector itself, and has no weights.
+    Losses are taken of the numbers as they are, so what is learned does not depend on units. No outputs: the head is
+    the pooled vector itself, and has no weights.
     """
 
     outputs: int
@@ -61,7 +62,7 @@ class Head(nn.Module):
         if not self.shape.outputs:
             return hidden_ND
         kept_ND = nn.functional.dropout(hidden_ND, self.shape.dropout, training=is_noisy)
-        return nn.functional.linear(kept_ND, self.weight, self.bias) * self.shape.spread + self.shape.center
+        return nn.functional.linear(kept_ND, self.weight, self.bias)
 
 
 def fresh_head(shape: HeadShape, width: int, seed: int) -> Head:

@@ -42,6 +42,7 @@ from fettle.models.ways.principal import (
 )
 
 transformers_logging.disable_progress_bar()
+transformers_logging.set_verbosity_error()  # which weights are missing is looked at below
 _DROPOUT_NAMES = (
     *("attention_dropout", "resid_pdrop", "embd_pdrop", "attn_pdrop"),
     *("hidden_dropout_prob", "attention_probs_dropout_prob", "embedding_dropout", "mlp_dropout", "dropout"),
@@ -59,13 +60,15 @@ _OPENED_BY: dict[Network, Any] = {"causal": AutoModelForCausalLM, "masked": Auto
 class OpenModel:
     """A model in memory. `network` is what is run; `adapted` wraps it when it carries an adapter.
 
-    `head` reads numbers from the hidden states of a trunk; a model that writes or fills in has none.
+    `head` reads numbers from the hidden states of a trunk; a model that writes or fills in has none. Scores of answers
+    are divided by `temperature` before they become probabilities.
     """
 
     network: PreTrainedModel
     tokenizer: ModelTokenizer
     adapted: PeftModel | None = None
     head: Head | None = None
+    temperature: float = 1.0
 
     @property
     def attention(self) -> str:

@@ -84,11 +84,21 @@ class ModelTokenizer:
                 sizes[token] = len(text.replace("▁", " ").encode())
         return sizes
 
-    def render(self, messages: Sequence[Mapping[str, str]], with_answer_opening: bool) -> str:
+    @cached_property
+    def knows_tools(self) -> bool:
+        """Whether the template writes tools and calls of tools: by the names that templates have for both."""
+        return "tool_calls" in self.template and re.search(r"\btools\b", self.template) is not None
+
+    def render(
+        self, messages: Sequence[Mapping[str, object]], with_answer_opening: bool, tools: Sequence[object] = ()
+    ) -> str:
         """The conversation as the model reads it; with the opening of an answer when one is to follow."""
         try:
             text = self.inner.apply_chat_template(
-                [dict(message) for message in messages], tokenize=False, add_generation_prompt=with_answer_opening
+                [dict(message) for message in messages],
+                tools=list(tools) or None,
+                tokenize=False,
+                add_generation_prompt=with_answer_opening,
             )
         except TemplateError as problem:
             raise RequestError(
@@ -128,18 +138,41 @@ class ModelTokenizer:
         before, behind = whole[:first], whole[first + len(text) :]
         return np.asarray(before, np.int64), np.asarray(behind, np.int64)
 
-    def encode_whole(self, text: str, other: str = "", most: int = 0) -> tuple[list[int], int]:
-        """Ids of a text, or of two that are compared, as the model reads a whole one, and how many did not fit.
+    def encode_whole(self, text: str, most: int = 0) -> tuple[list[int], int]:
+        """Ids of a text as the model reads a whole one, and how many did not fit.
 
-        The tokens that the tokenizer puts around texts stay when `most` cuts (0: never); of two texts the longer one is
-        cut. A text without tokens is read as one token that ends texts, so that there is something to read.
+        The tokens that the tokenizer puts around texts stay when `most` cuts (0: never). A text without tokens is read
+        as one token that ends texts, so that there is something to read.
         """
-        given = {"text": text, "text_pair": other or None, "split_special_tokens": True, "verbose": False}
-        ids = list(self.inner(**given)["input_ids"])
-        length = len(ids)
+        encoded, num_cut = self._encode_whole({"text": text}, most)
+        return encoded["input_ids"] or [self.pad_id if self.end_id is None else self.end_id], num_cut
+
+    def encode_compared(self, text: str, other: str, most: int = 0) -> tuple[list[int], list[int], int]:
+        """Ids of two texts as the model reads them together, which of the two each belongs to, how many did not fit.
+
+        Of two texts that are too long the longer one is cut. Where the tokenizer puts nothing between them, a line ends
+        there.
+        """
+        between = "" if self._parts_texts else "\n"
+        encoded, num_cut = self._encode_whole({"text": text + between, "text_pair": other}, most)
+        ids = encoded["input_ids"]
+        knows_kinds = "token_type_ids" in self.inner.model_input_names
+        return ids, encoded["token_type_ids"] if knows_kinds else [0] * len(ids), num_cut
+
+    @cached_property
+    def _parts_texts(self) -> bool:
+        """Whether the tokenizer puts more around two texts than around one."""
+        two, one = (self.inner.num_special_tokens_to_add(pair=pair) for pair in (True, False))
+        return int(two) > int(one)
+
+    def _encode_whole(self, texts: dict[str, str], most: int) -> tuple[dict[str, list[int]], int]:
+        options = {"split_special_tokens": True, "return_token_type_ids": True, "verbose": False}
+        encoded = self.inner(**texts, **options)
+        length = len(encoded["input_ids"])
         if most and length > most:
-            ids = list(self.inner(**given, truncation="longest_first", max_length=most)["input_ids"])
-        return ids or [self.pad_id if self.end_id is None else self.end_id], max(0, length - len(ids))
+            encoded = self.inner(**texts, **options, truncation="longest_first", max_length=most)
+        found = {name: list(encoded[name]) for name in ("input_ids", "token_type_ids")}
+        return found, max(0, length - len(found["input_ids"]))
 
     def decode(self, ids: Sequence[int], with_control: bool = False) -> str:
         """Text of ids, control tokens left out unless asked for."""

@@ -25,7 +25,8 @@ class Finding(msgspec.Struct, frozen=True):
     `members` are places of rows in the version that was checked, counted from 0, the most telling first. `others` are
     places in the version that it was held against, where there is one (a leak, a sample of real inputs). `problem` is
     a sentence with the figures, `mend` a command with `{version}` in the place of the version, or empty where only
-    its owner can mend it. `evidence` is plain JSON: spans, figures, pairs.
+    its owner can mend it. `evidence` is plain JSON: spans, figures, pairs. `reasons` say of each member why it is one,
+    in the order of `members`, where that differs from row to row.
     """
 
     kind: str
@@ -35,6 +36,7 @@ class Finding(msgspec.Struct, frozen=True):
     mend: str = ""
     others: tuple[int, ...] = ()
     evidence: dict[str, Any] = {}
+    reasons: tuple[str, ...] = ()
 
 
 class Embed(Protocol):

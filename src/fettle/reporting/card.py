@@ -16,7 +16,7 @@ def model_card(manifest: Table, identity: str, report: Table | None) -> str:
         _head(manifest, base, data),
         _section("Goal", _goal(settings["goal"])),
         _section("Scores", _scores(report)),
-        _section("How it was made", _making(manifest, settings, training)),
+        _section("How it was made", [*_making(manifest, settings, training), *_temperature(manifest)]),
         _section("Data", _data(data, manifest.get("labels", []), settings)),
         _section("Identity", _identity(manifest, identity, base)),
         _section(
@@ -86,6 +86,17 @@ def _making(manifest: Table, settings: Table, training: Table) -> list[str]:
     if manifest.get("has_fresh_word_head"):
         lines.append("The layers that say words began at random: the base has none, and its own scores are guesses.")
     return lines
+
+
+def _temperature(manifest: Table) -> list[str]:
+    temperature = manifest.get("temperature", 1.0)
+    if temperature == 1:
+        return []
+    surer = "less" if temperature > 1 else "more"
+    return [
+        f"Scores of labels are divided by {temperature:.3f} before they become probabilities, which are so {surer} "
+        "sure: the rows for watching fit best that way. No answer changes by it."
+    ]
 
 
 def _data(data: Table, labels: Sequence[str], settings: Table) -> list[str]:

@@ -31,7 +31,7 @@ from fettle.tokens.forest import make_batch
 from fettle.tokens.layout import Layout, layout_for
 from fettle.training.objective import Call, sums_of_calls
 
-_SHAPE = ShapeSettings(vocabulary=300, width=32, layers=2, heads=2, context=128)
+_SHAPE = ShapeSettings(vocabulary=300, width=32, layers=2, heads=2, context=512)
 _MASK = "<|mask|>"
 _STEPS_TO_OVERFIT = 120
 _MOST_DIFFERENCE = 1e-7  # the norms of some architectures compute in float32 whatever they are given

@@ -13,6 +13,7 @@ _BUILT_IN = {
     "classify": "fettle.tasks.classify.task",
     "tag": "fettle.tasks.tag.task",
     "embed": "fettle.tasks.embed.task",
+    "score": "fettle.tasks.score.task",
     "text": "fettle.tasks.text.task",
 }
 ENTRY_POINT_GROUP = "fettle.tasks"

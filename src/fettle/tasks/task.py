@@ -81,6 +81,8 @@ class Method:
     `answerer` gives None where nothing is asked, `prompt` what a model that writes is sent, `embedder` the vectors of
     texts, where it learns any, cut to so many numbers (0: whole).
     `vary` makes a row anew for each step that it is in, where it is not learned as it is encoded.
+    `of_scope` names further ones for rows that may belong to no label. `temperature` says what the scores of a trained
+    model are to be divided by, from records that were not learned.
     `samples` are a few short records that it learns: what it is proved on (`fettle.tasks.contract`).
     """
 
@@ -96,6 +98,8 @@ class Method:
     embedder: Callable[[Terms, OpenModel, int], TextEmbedder] | None = None
     looked_at: tuple[str, ...] = ()
     vary: Callable[[Terms], Vary] | None = None
+    of_scope: tuple[str, ...] = ()
+    temperature: Callable[[Terms, OpenModel, Sequence[Record]], float] | None = None
     samples: tuple[Record, ...] = ()
 
     @property
@@ -106,7 +110,8 @@ class Method:
 
 @dataclass(frozen=True)
 class Task:
-    """One kind of work. `survey` reads the rows to learn from, `question` makes a record of what a person asks.
+    """One kind of work. `survey` reads the rows to learn from, `question` makes a record of what a person asks, and
+    `question_of_two` of two texts that are compared.
 
     `choose` names the method for the one that was asked for (or `auto`), a base that writes or not, and the rows. With
     `can_split` a record that is too long may be learned in sections. `cannot_learn` says what keeps a record from being
@@ -122,6 +127,7 @@ class Task:
     )
     can_split: bool = False
     cannot_learn: Callable[[Record], str] = lambda _: ""
+    question_of_two: Callable[[str, str], Record] | None = None
 
     def method(self, name: str) -> Method:
         """The method of that name; the first where none is named."""

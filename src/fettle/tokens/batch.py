@@ -18,11 +18,15 @@ from fettle.tokens.example import Example, Ints
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Node:
-    """A run of ids. `parent` is the index of an earlier node, or -1; `start` is the position of its first token."""
+    """A run of ids. `parent` is the index of an earlier node, or -1; `start` is the position of its first token.
+
+    `kinds`: which of two texts each token belongs to. Only roots have them: models that know kinds share nothing.
+    """
 
     ids: Ints
     parent: int
     start: int
+    kinds: Ints | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,7 +60,7 @@ class Batch:
 def batch_examples(examples: Sequence[Example]) -> Batch:
     """One root a row; nothing is shared."""
     index = np.repeat(np.arange(len(examples)), [len(example.reads) for example in examples])
-    nodes = tuple(Node(example.ids, -1, 0) for example in examples)
+    nodes = tuple(Node(example.ids, -1, 0, example.kinds) for example in examples)
     return Batch(nodes, reads_of(examples, index, join([example.reads.at for example in examples])), tuple(examples))
 
 

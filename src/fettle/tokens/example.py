@@ -52,6 +52,7 @@ class Example:
     """One sequence and its reads. `source` is `file:line`, so that any fault can name the row.
 
     `remark` says, in the words of a warning, what of the row could not be encoded as it is; nothing otherwise.
+    `kinds` says of each token which of two texts it belongs to, 0 or 1; None where there is one text.
     """
 
     ids: Ints
@@ -61,6 +62,7 @@ class Example:
     num_cut_tokens: int = 0
     target: Target | None = None
     remark: str = ""
+    kinds: Ints | None = None
 
     @property
     def num_tokens(self) -> int:

@@ -74,6 +74,7 @@ def _flat(batch: Batch, device: torch.device, is_causal: bool) -> ModelInputs:
         [np.arange(batch.nodes[index].start, batch.nodes[index].start + len(batch.nodes[index].ids)) for index in order]
     )
     pieces = _Pieces(edges, parents, reach_of, is_causal).numbers()
+    kinds = join([_kinds(batch.nodes[index]) for index in order])
     return ModelInputs(
         ids_BT=torch.from_numpy(join([batch.nodes[index].ids for index in order]))[None].to(device),
         positions_BT=torch.from_numpy(positions)[None].to(device),
@@ -83,6 +84,7 @@ def _flat(batch: Batch, device: torch.device, is_causal: bool) -> ModelInputs:
             torch.from_numpy(np.repeat(edges[np.asarray(reach_of)], sizes)),
             torch.from_numpy(positions),
         ),
+        kinds_BT=torch.from_numpy(kinds)[None].to(device) if kinds.any() else None,
     )
 
 
@@ -174,9 +176,12 @@ def _padded(batch: Batch, device: torch.device, pad_id: int) -> ModelInputs:
     wide = max(len(path) for path in paths)
     ids = np.full((len(paths), wide), pad_id, dtype=np.int64)
     is_real = np.zeros((len(paths), wide), dtype=np.int64)
-    for row, path in enumerate(paths):
+    kinds = np.zeros((len(paths), wide), dtype=np.int64)
+    for row, (index, path) in enumerate(zip(shown, paths, strict=True)):
         ids[row, : len(path)] = path
         is_real[row, : len(path)] = 1
+        if batch.nodes[index].parent < 0:
+            kinds[row, : len(path)] = _kinds(batch.nodes[index])
     starts = np.array([node.start for node in batch.nodes], dtype=np.int64)
     row_of = np.searchsorted(np.asarray(shown), batch.reads.node)
     reads = row_of * wide + starts[batch.reads.node] + batch.reads.offset
@@ -186,7 +191,12 @@ def _padded(batch: Batch, device: torch.device, pad_id: int) -> ModelInputs:
         positions_BT=torch.from_numpy(positions).to(device),
         reads_R=torch.from_numpy(reads).to(device),
         is_real_BT=torch.from_numpy(is_real).to(device),
+        kinds_BT=torch.from_numpy(kinds).to(device) if kinds.any() else None,
     )
+
+
+def _kinds(node: Node) -> Ints:
+    return np.zeros(len(node.ids), np.int64) if node.kinds is None else node.kinds
 
 
 def _ids_of_path(nodes: Sequence[Node], index: int) -> Ints:

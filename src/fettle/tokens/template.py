@@ -9,15 +9,17 @@ Text inside a message is never a control token: where a message contains the tex
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from fettle.errors import RequestError
 from fettle.tokens.example import Example, TokenReads
+from fettle.tokens.tools import Turn, said_plainly
 
 _OPEN, _CLOSE = "\ue000", "\ue001"
 
@@ -35,7 +37,14 @@ class Tokenizer(Protocol):
         """Texts that the tokenizer would read as special tokens."""
         ...
 
-    def render(self, messages: Sequence[Mapping[str, str]], with_answer_opening: bool) -> str:
+    @property
+    def knows_tools(self) -> bool:
+        """Whether the model's template writes tools and calls of tools."""
+        ...
+
+    def render(
+        self, messages: Sequence[Mapping[str, object]], with_answer_opening: bool, tools: Sequence[object] = ()
+    ) -> str:
         """The conversation as the model's template writes it."""
         ...
 
@@ -49,15 +58,6 @@ class Tokenizer(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
-    """One turn as a template takes it; `weight` 0 is only read."""
-
-    role: str
-    content: str
-    weight: float = 1.0
-
-
-@dataclass(frozen=True, slots=True)
 class LearnedTurn:
     """The ids a server would send, and the ids the model should answer with (the stop token last, if there is one)."""
 
@@ -67,12 +67,12 @@ class LearnedTurn:
     is_stop_learned: bool
 
 
-def encode_prompt(tokenizer: Tokenizer, turns: Sequence[Turn]) -> list[int]:
-    """Ids of a conversation that awaits an answer: what a server sends to the model."""
-    return _encode(tokenizer, *_render(tokenizer, turns, with_answer_opening=True))
+def encode_prompt(tokenizer: Tokenizer, turns: Sequence[Turn], tools: Sequence[str] = ()) -> list[int]:
+    """Ids of a conversation that awaits an answer: what a server sends to the model. `tools` are JSON, one a text."""
+    return _encode(tokenizer, *_render(tokenizer, turns, tools, with_answer_opening=True))
 
 
-def learned_turns(tokenizer: Tokenizer, turns: Sequence[Turn]) -> list[LearnedTurn]:
+def learned_turns(tokenizer: Tokenizer, turns: Sequence[Turn], tools: Sequence[str] = ()) -> list[LearnedTurn]:
     """Every turn of the assistant that has a weight, with the prompt that a server would have rendered for it."""
     if not tokenizer.stop_ids:
         raise RequestError(
@@ -84,8 +84,8 @@ def learned_turns(tokenizer: Tokenizer, turns: Sequence[Turn]) -> list[LearnedTu
     for index, turn in enumerate(turns):
         if turn.role != "assistant" or turn.weight <= 0:
             continue
-        prompt_text, spelt = _render(tokenizer, turns[:index], with_answer_opening=True)
-        whole_text, spelt_whole = _render(tokenizer, turns[: index + 1], with_answer_opening=False)
+        prompt_text, spelt = _render(tokenizer, turns[:index], tools, with_answer_opening=True)
+        whole_text, spelt_whole = _render(tokenizer, turns[: index + 1], tools, with_answer_opening=False)
         if not whole_text.startswith(prompt_text):
             raise RequestError(
                 "the chat template renders an answer differently from the prompt that asks for it",
@@ -100,7 +100,9 @@ def learned_turns(tokenizer: Tokenizer, turns: Sequence[Turn]) -> list[LearnedTu
     return found
 
 
-def encode_turns(tokenizer: Tokenizer, turns: Sequence[Turn], source: str = "") -> list[Example]:
+def encode_turns(
+    tokenizer: Tokenizer, turns: Sequence[Turn], source: str = "", tools: Sequence[str] = ()
+) -> list[Example]:
     """One example a conversation where each prompt continues the last answer, else as many as it takes."""
     examples: list[Example] = []
     ids: list[int] = []
@@ -113,7 +115,7 @@ def encode_turns(tokenizer: Tokenizer, turns: Sequence[Turn], source: str = "") 
         if at:
             examples.append(_example(ids, TokenReads.of(at, token, weight), source, is_stop_learned))
 
-    for learned in learned_turns(tokenizer, turns):
+    for learned in learned_turns(tokenizer, turns, tools):
         if learned.prompt[: len(ids)] != ids:
             finish()
             ids, at, token, weight, is_stop_learned = [], [], [], [], True
@@ -152,22 +154,45 @@ def _example(ids: list[int], reads: TokenReads, source: str, is_stop_learned: bo
     return Example(np.asarray(ids[:last], np.int64), reads, source, is_stop_learned)
 
 
-def _render(tokenizer: Tokenizer, turns: Sequence[Turn], with_answer_opening: bool) -> tuple[str, dict[str, str]]:
-    """Render with every control text inside a message put behind a mark that no template can split.
+def _render(
+    tokenizer: Tokenizer, turns: Sequence[Turn], tools: Sequence[str], with_answer_opening: bool
+) -> tuple[str, dict[str, str]]:
+    """Render with every control text that people or tools wrote put behind a mark that no template can split.
 
-    A message may hold the opening of a mark itself; it is put behind a mark before all others.
+    A text may hold the opening of a mark itself; it is put behind a mark before all others.
     """
     spelt: dict[str, str] = {}
+    if not tokenizer.knows_tools:
+        turns, tools = said_plainly(turns, tools), ()
     messages = []
     for turn in turns:
-        content = turn.content
-        for place, text in enumerate((_OPEN, *tokenizer.control_texts)):
-            if text in content:
-                mark = f"{_OPEN}{place}{_CLOSE}"
-                spelt[mark] = text
-                content = content.replace(text, mark)
-        messages.append({"role": turn.role, "content": content})
-    return tokenizer.render(messages, with_answer_opening), spelt
+        message: dict[str, object] = {"role": turn.role, "content": turn.content}
+        if turn.calls:
+            message["tool_calls"] = [call.as_json() for call in turn.calls]
+        if turn.name:
+            message["name"] = turn.name
+        messages.append({key: _marked(value, tokenizer, spelt) for key, value in message.items()})
+    if not tools:
+        return tokenizer.render(messages, with_answer_opening), spelt
+    told = [_marked(json.loads(tool), tokenizer, spelt) for tool in tools]
+    return tokenizer.render(messages, with_answer_opening, told), spelt
+
+
+def _marked(value: Any, tokenizer: Tokenizer, spelt: dict[str, str]) -> Any:
+    """A value of JSON with its control texts behind marks, at any depth."""
+    match value:
+        case str():
+            for place, text in enumerate((_OPEN, *tokenizer.control_texts)):
+                if text in value:
+                    mark = f"{_OPEN}{place}{_CLOSE}"
+                    spelt[mark] = text
+                    value = value.replace(text, mark)
+            return value
+        case dict():
+            return {_marked(key, tokenizer, spelt): _marked(inner, tokenizer, spelt) for key, inner in value.items()}
+        case list():
+            return [_marked(inner, tokenizer, spelt) for inner in value]
+    return value
 
 
 def _encode(tokenizer: Tokenizer, text: str, spelt: Mapping[str, str]) -> list[int]:

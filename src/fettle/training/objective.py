@@ -20,6 +20,7 @@ from fettle.models.load import OpenModel
 from fettle.tokens.batch import Batch
 from fettle.tokens.example import Example, Ints, Target, TokenReads
 from fettle.tokens.layout import Layout
+from fettle.tokens.pooled import pooled_example
 from fettle.tokens.running import inputs_of, numbers_of
 from fettle.training.losses.tokens import LossShape, cross_entropies, summed_cross_entropy
 
@@ -87,7 +88,7 @@ class NextToken:
 
     def weigh(self, examples: Sequence[Example]) -> dict[str, float]:
         """The weights of all reads together."""
-        return {self.name: sum(example.learned_weight for example in examples)}
+        return {self.name: weight_of(examples)}
 
     def blank(self, ids: Ints) -> Example:
         """Its last token is read."""
@@ -122,12 +123,11 @@ class RowsByHead:
 
     def weigh(self, examples: Sequence[Example]) -> dict[str, float]:
         """The weights of all rows together."""
-        return {self.name: sum(example.learned_weight for example in examples)}
+        return {self.name: weight_of(examples)}
 
     def blank(self, ids: Ints) -> Example:
         """All of its tokens are pooled."""
-        reads = TokenReads.of(list(range(len(ids))), [0] * len(ids), [1.0 / len(ids)] * len(ids))
-        return Example(ids, reads, target=self._blank)
+        return pooled_example(ids.tolist(), "mean", self._blank)
 
     def sums(self, model: OpenModel, batch: Batch) -> Sums:
         """Summed weighted loss over the rows of one call."""
@@ -149,7 +149,7 @@ class ReadsByHead:
 
     def weigh(self, examples: Sequence[Example]) -> dict[str, float]:
         """The weights of all reads together."""
-        return {self.name: sum(example.learned_weight for example in examples)}
+        return {self.name: weight_of(examples)}
 
     def blank(self, ids: Ints) -> Example:
         """Every token is read."""
@@ -161,6 +161,11 @@ class ReadsByHead:
         expected_R1 = torch.from_numpy(batch.reads.token).to(numbers_RK.device)[:, None]
         weights_R = torch.from_numpy(batch.reads.weight).to(numbers_RK)
         return {self.name: self._losses(numbers_RK, expected_R1) @ weights_R}
+
+
+def weight_of(examples: Sequence[Example]) -> float:
+    """The weights of all rows of a step together."""
+    return sum(example.learned_weight for example in examples)
 
 
 def targets_of(batch: Batch) -> list[Target]:

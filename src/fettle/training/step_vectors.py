@@ -16,10 +16,11 @@ from torch import Tensor
 
 from fettle.models.load import OpenModel
 from fettle.tokens.batch import Batch
-from fettle.tokens.example import Example, Ints, Target, TokenReads
+from fettle.tokens.example import Example, Ints, Target
 from fettle.tokens.layout import Layout
+from fettle.tokens.pooled import pooled_example
 from fettle.tokens.running import numbers_of
-from fettle.training.objective import Call, Sums
+from fettle.training.objective import Call, Sums, weight_of
 
 StepLoss = Callable[[Tensor, Sequence[Example]], Tensor]
 """Summed loss of all rows of a step, a scalar, from their vectors [N, D] and the rows, in the order of the step."""
@@ -37,12 +38,11 @@ class StepVectors:
 
     def weigh(self, examples: Sequence[Example]) -> dict[str, float]:
         """The weights of all rows together."""
-        return {self.name: sum(example.learned_weight for example in examples)}
+        return {self.name: weight_of(examples)}
 
     def blank(self, ids: Ints) -> Example:
         """All of its tokens are pooled."""
-        reads = TokenReads.of(list(range(len(ids))), [0] * len(ids), [1.0 / len(ids)] * len(ids))
-        return Example(ids, reads, target=self._blank)
+        return pooled_example(ids.tolist(), "mean", self._blank)
 
     def sums(self, model: OpenModel, batch: Batch) -> Sums:
         """The loss of the rows of one call among themselves."""

@@ -34,6 +34,7 @@ from fettle.tokens.example import Example
 
 _BESIDE_FOR_TAGGING = 2
 _MUCH_UNKNOWN = 0.2
+_LEAST_RATE = 1e-3
 
 
 @dataclass(frozen=True)
@@ -173,16 +174,19 @@ def describe_vectors(
     )
 
 
-def warnings_of_vectors(settings: VectorSettings, made: MadeVectors | None) -> list[str]:
+def warnings_of_vectors(settings: PlanSettings, made: MadeVectors | None) -> list[str]:
     """What people should hear of a table, or that its settings were made for nothing."""
     if made is None:
-        asked = settings != VectorSettings()
+        asked = settings.vectors != VectorSettings()
         return ["vectors.* is not used: the base is no table of word vectors that is made here"] if asked else []
     found = []
     if made.num_refused:
         found.append(f"{made.num_refused:,} lines of {made.data} were left out: {made.first_fault}")
     if made.unknown_share > _MUCH_UNKNOWN:
         found.append(f"{made.unknown_share:.2f} of the rows' words have no vector, and all of these look alike")
+    if settings.training.learning_rate < _LEAST_RATE:
+        rate = settings.training.learning_rate
+        found.append(f"training.learning_rate={rate:g} is one for deep models: word vectors learn at about 0.02")
     return found
 
 

@@ -10,7 +10,7 @@ import msgspec
 from fettle.app.workshop.versions import Operation, find_version, keep_version, start_dataset, stream_rows
 from fettle.data.records import Row, input_text
 from fettle.data.splits.groups import folds, groups_of
-from fettle.data.splits.split import Split, SplitSettings, split
+from fettle.data.splits.split import PARTS, Split, SplitSettings, split
 from fettle.data.versions import rows_of_part
 from fettle.quality.alike.similar import cluster_numbers, similar_pairs
 from fettle.storage.catalogue import StoredVersion
@@ -19,10 +19,11 @@ from fettle.storage.workspace import Workspace
 
 @dataclass(frozen=True)
 class SplitResult:
-    """The version that came of a split, and how the rows fell."""
+    """The version that came of a split, and how the rows fell. `empty_parts` were to have rows and got none."""
 
     version: StoredVersion
     split: Split
+    empty_parts: tuple[str, ...]
 
     def as_json(self) -> dict[str, object]:
         """The result in the words of the terminal contract."""
@@ -38,13 +39,16 @@ def split_data(workspace: Workspace, reference: str, settings: SplitSettings, *,
     rows = list(stream_rows(workspace, parent))
     clusters = near_clusters(rows) if is_near else ()
     divided = split(rows, settings, clusters)
+    shares = zip(PARTS, settings.shares.in_order(), strict=True)
+    empty = tuple(part for part, share in shares if share > 0.0 and not divided.num_rows[part])
     report: dict[str, object] = {
         "parts": divided.num_rows,
+        "empty_parts": list(empty),
         "groups": divided.num_groups,
         "rows_of_largest_group": divided.num_rows_of_largest_group,
         "straddling_groups": len(divided.conflicts),
     }
-    return SplitResult(keep_version(workspace, parent, divided.rows, Operation("split", report)), divided)
+    return SplitResult(keep_version(workspace, parent, divided.rows, Operation("split", report)), divided, empty)
 
 
 def fold_data(workspace: Workspace, reference: str, num_folds: int, group_by: str = "") -> list[StoredVersion]:

@@ -34,8 +34,9 @@ class Drop:
         reasons: dict[int, str] = {}
         for finding in self.check(rows, given):
             if finding.kind == self.settings.kind and (finding.mend or finding.severity != "note"):
+                own = dict(zip(finding.members, finding.reasons, strict=False))
                 for place in _chosen(rows, finding, self.settings.which):
-                    reasons.setdefault(place, f"{finding.kind}: {finding.problem}")
+                    reasons.setdefault(place, f"{finding.kind}: {own.get(place, finding.problem)}")
         return drop_rows(rows, reasons)
 
 

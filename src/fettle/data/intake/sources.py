@@ -24,8 +24,11 @@ SUFFIXES = (
 )
 STANDARD_INPUT = "-"
 _PROSE = (".txt", ".md", ".markdown", ".html", ".htm")
-_ABOUT = re.compile(r"(readme|licen[cs]e|copying|notice|changelog|contributing)\b", re.I)
+_ABOUT = re.compile(r"(readme|licen[cs]es?|copying|notice|changelog|contributing|citation|sources?(?=\.))\b", re.I)
 """What a publisher lays beside data. Among other texts such a file is a text like them."""
+
+_DESCRIBES = re.compile(r"(schema|dataset_infos?|metadata|croissant|datapackage)\.json", re.I)
+"""What says how data beside it are built. A file that is named itself is read all the same."""
 
 _COLLAPSED_ADDRESS = re.compile(r"([a-z][a-z0-9]+):/(?!/)")
 
@@ -34,7 +37,7 @@ _COLLAPSED_ADDRESS = re.compile(r"([a-z][a-z0-9]+):/(?!/)")
 class FoundFiles:
     """The files to read, and those that folders and archives hold beside them.
 
-    These are empty, of another kind, archives in archives, or a readme or a licence beside data.
+    These are empty, of another kind, archives in archives, or a readme, a licence or a schema beside data.
     """
 
     files: list[File]
@@ -134,10 +137,11 @@ def _add_members(found: FoundFiles, archive: File, members: Sequence[Source]) ->
 
 
 def _about_the_others(files: Sequence[File]) -> set[File]:
-    """Readmes and licences in prose, where there are data beside them."""
-    if all(suffix_inside(file) in _PROSE for file in files):
+    """Readmes and licences in prose, and descriptions in JSON, where there are data beside them."""
+    describing = {file for file in files if _DESCRIBES.fullmatch(file.name)}
+    if all(suffix_inside(file) in _PROSE or file in describing for file in files):
         return set()
-    return {file for file in files if suffix_inside(file) in _PROSE and _ABOUT.match(file.name)}
+    return describing | {file for file in files if suffix_inside(file) in _PROSE and _ABOUT.match(file.name)}
 
 
 def _nothing_to_read(kind: str, place: str, inside: Sequence[File]) -> RequestError:

@@ -48,6 +48,10 @@ class Shares:
                 attempt="0.8/0.1/0.1",
             )
 
+    def in_order(self) -> tuple[float, float, float]:
+        """The shares in the order of `PARTS`."""
+        return self.train, self.validation, self.test
+
 
 @dataclass(frozen=True, slots=True)
 class SplitSettings:
@@ -120,8 +124,7 @@ def split(rows: Sequence[Row], settings: SplitSettings, clusters: Sequence[int] 
 
 def _parts_of(rows: Sequence[Row], groups: Sequence[Group], held: Sequence[str], settings: SplitSettings) -> list[str]:
     """The part of each group; one that holds a part already stays there."""
-    shares = settings.shares
-    sides = (shares.train, shares.validation, shares.test)
+    sides = settings.shares.in_order()
     if settings.by_time:
         cut = cut_by_time(groups, moments_of(rows, settings.by_time), sides)
         return [part or PARTS[side] for part, side in zip(held, cut, strict=True)]
@@ -129,7 +132,7 @@ def _parts_of(rows: Sequence[Row], groups: Sequence[Group], held: Sequence[str],
         placed = [PARTS.index(part) if part in PARTS else None for part in held]
         shared = share_out(groups, labels_of_rows(rows), sides, placed, least_first=1)
         return [PARTS[side] for side in shared]
-    return [part or part_of(group.key, shares) for part, group in zip(held, groups, strict=True)]
+    return [part or part_of(group.key, settings.shares) for part, group in zip(held, groups, strict=True)]
 
 
 def _held_part(rows: Sequence[Row], group: Group) -> str:

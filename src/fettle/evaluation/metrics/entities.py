@@ -61,8 +61,8 @@ def strict_hits(expected: frozenset[Entity], found: frozenset[Entity]) -> int:
 def overlap_hits(expected: frozenset[Entity], found: frozenset[Entity]) -> int:
     """Count the most pairs of one expected and one found entity of one type that share a character, each in one pair.
 
-    So a find that covers the whole text is one hit, not one for every entity in it. Of the entities that are left,
-    the one that ends first takes, among those that overlap it, the one that ends first: whatever overlaps that one
+    So a find that covers the whole text is one hit, not one for every entity in it. Entities in order of their ends
+    each take, of the finds that overlap them, the one that ends first: whatever comes later and overlaps that one
     overlaps all others of them too, so nothing is lost.
 
     >>> overlap_hits(frozenset([(0, 3, "PERSON"), (5, 8, "PERSON")]), frozenset([(0, 8, "PERSON"), (1, 2, "PLACE")]))
@@ -70,15 +70,12 @@ def overlap_hits(expected: frozenset[Entity], found: frozenset[Entity]) -> int:
     """
     hits = 0
     for kind in {entity[2] for entity in expected}:
-        sides = [sorted((end, start) for start, end, one in side if one == kind) for side in (expected, found)]
-        while all(sides):
-            first, others = sorted(sides)
-            end, start = first.pop(0)
-            partner = next((other for other in others if max(other[1], start) < min(other[0], end)), None)
+        wanted, left = (sorted((end, start) for start, end, one in side if one == kind) for side in (expected, found))
+        for end, start in wanted:
+            partner = next((other for other in left if max(other[1], start) < min(other[0], end)), None)
             if partner:
-                others.remove(partner)
+                left.remove(partner)
                 hits += 1
-            sides = [first, others]
     return hits
 
 

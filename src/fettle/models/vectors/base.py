@@ -33,7 +33,7 @@ RECIPE = 1
 _CBOW_RATE, _SKIP_GRAM_RATE, _GLOVE_RATE = 0.3, 0.05, 0.2
 _SUBSAMPLING = 1e-3
 _GLOVE_GROUPS = 32
-_FEWEST_EPOCHS, _MOST_EPOCHS, _ENOUGH_WORDS = 5, 50, 100_000_000
+_FEWEST_EPOCHS, _MOST_EPOCHS, _ENOUGH_WORDS = 5, 50, 40_000_000
 
 Floats = npt.NDArray[np.float32]
 
@@ -106,7 +106,7 @@ def epochs_for(num_words: int) -> int:
     """Times that a text of so many words is learned from.
 
     >>> epochs_for(130_000), epochs_for(4_000_000), epochs_for(10**9)
-    (50, 25, 5)
+    (50, 10, 5)
     """
     return min(_MOST_EPOCHS, max(_FEWEST_EPOCHS, _ENOUGH_WORDS // max(1, num_words)))
 

@@ -31,12 +31,10 @@ def choose_weights(network: PreTrainedModel, learn: str, *, has_own_head: bool =
     chosen = _chosen(network, weights, learn)
     if not chosen and not has_own_head:
         raise RequestError(
-            f"adapter.learn={learn} leaves nothing to learn",
+            "the base has no head of its own to learn",
             where="adapter.learn",
-            expected="weights that are there: the head of this base is its table of embeddings, which is none alone"
-            if learn != BIASES and not _head(network, weights)
-            else "weights that are there",
-            attempt=f"adapter.learn={LAST}1, or a method with a head of its own",
+            expected="a head that is not its table of embeddings",
+            attempt=f"adapter.learn={LAST}1, or a method with a head",
         )
     for name, weight in weights.items():
         weight.requires_grad_(name in chosen)

@@ -15,6 +15,8 @@ MOST_SPANS = 20
 """How many stretches a finding shows; its counts cover all of them."""
 
 _CONTEXT = 30
+_READ_AROUND = 8_000
+"""What is looked at for data to mask, before a stretch and after it: longer than any key that reaches into sight."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,17 @@ def members_of(spotted: Sequence[Spotted]) -> tuple[int, ...]:
     return tuple(sorted(weights, key=lambda row: (-weights[row], row)))
 
 
+def reasons_of(spotted: Sequence[Spotted]) -> tuple[str, ...]:
+    """What was found in each row, in the order of `members_of`."""
+    sorts: dict[int, Counter[str]] = {}
+    for one in spotted:
+        sorts.setdefault(one.place.row, Counter()).update(each.sort or each.kind for each in one.found)
+    return tuple(
+        ", ".join(sort if count == 1 else f"{sort} {count} times" for sort, count in sorted(sorts[row].items()))
+        for row in members_of(spotted)
+    )
+
+
 def evidence_of(spotted: Sequence[Spotted]) -> dict[str, Any]:
     """Counts by sort, and up to `MOST_SPANS` stretches of the most telling rows with a masked excerpt."""
     counts = Counter(each.sort or each.kind for one in spotted for each in one.found)
@@ -75,9 +88,10 @@ def excerpt(text: str, one: Found, is_shown: bool = False) -> str:
     'please write to [EMAIL] today'
     """
     inside = f"\ue000{text[one.start : one.end]}\ue001" if is_shown else f"\ue000[{one.kind.upper()}]\ue001"
-    marked = text[: one.start] + inside + text[one.end :]
+    before, after = text[max(0, one.start - _READ_AROUND) : one.start], text[one.end : one.end + _READ_AROUND]
+    marked = before + inside + after
     masked = redact(marked, find_personal(marked))
-    # A mask may swallow the marks; then the beginning of the text stands for the place.
+    # A mask may swallow the marks; then the beginning of what was looked at stands for the place.
     start = max(masked.find("\ue000"), 0)
     end = masked.find("\ue001") if "\ue001" in masked else start
     cut = masked[max(0, start - _CONTEXT) : min(end, start + 4 * _CONTEXT) + _CONTEXT + 1]

@@ -24,7 +24,10 @@ MANY_UNREACHED, SOME_UNREACHED = 0.25, 0.2
 
 
 def strange_rows(rows: Sequence[Row], given: Given) -> Iterator[Finding]:
-    """Rows that share little with the rest: a group from elsewhere is off-topic, the end of a tail only an outlier."""
+    """Rows that share little with the rest: a group from elsewhere is off-topic, the end of a tail only an outlier.
+
+    What may be a rare topic is an outlier that no command drops.
+    """
     texts = [_said(row) for row in rows]
     if len(texts) < FEWEST_ROWS:
         return
@@ -39,20 +42,24 @@ def strange_rows(rows: Sequence[Row], given: Given) -> Iterator[Finding]:
     )
     words = f", by words such as {', '.join(f'“{term}”' for term in terms[:5])}" if terms else ""
     counted = f"{len(members):,} {'row' if len(members) == 1 else 'rows'} ({len(members) / len(rows):.1%})"
-    verb = "is" if len(members) == 1 else "are"
-    how = "of another kind than" if found.is_group else "least like"
-    problem = f"{counted} {verb} {how} the rest{words}"
+    what = {
+        "group": f"{'is' if len(members) == 1 else 'are'} of another kind than the rest",
+        "topic": "have more in common with one another than with the rest, and may be a rare topic or from elsewhere",
+        "tail": f"{'is' if len(members) == 1 else 'are'} least like the rest",
+    }
+    kind = "off-topic" if found.is_group else "outlier"
     yield Finding(
-        "off-topic" if found.is_group else "outlier",
+        kind,
         "warning" if found.is_group else "note",
-        problem,
+        f"{counted} {what[found.kind]}{words}",
         members,
-        f"fettle data clean {VERSION_WORD} drop={'off-topic' if found.is_group else 'outlier'}",
+        "" if found.kind == "topic" else f"fettle data clean {VERSION_WORD} drop={kind}",
         evidence={
             "scores": [round(float(found.scores[place]), 2) for place in members[:MOST_ROWS_AS_EVIDENCE]],
             "separation": round(found.separation, 2),
             "terms": terms,
         },
+        reasons=tuple(f"{found.scores[place]:.1f} deviations from the middle of the set" for place in members),
     )
 
 
@@ -126,6 +133,7 @@ def inconsistent_format(rows: Sequence[Row], given: Given) -> Iterator[Finding]:
             each.members,
             f"fettle data clean {VERSION_WORD} drop=inconsistent-format" if each.aspect in _BREAKS_PROGRAMS else "",
             evidence=_forms(each),
+            reasons=tuple(f"its {each.aspect} is {form}, not {each.usual}" for form in each.found),
         )
 
 
@@ -194,6 +202,7 @@ def too_long(rows: Sequence[Row], given: Given) -> Iterator[Finding]:
             found.too_long,
             f"fettle data clean {VERSION_WORD} drop=too-long",
             evidence={**evidence, "tokens": [found.counts[place] for place in found.too_long[:MOST_ROWS_AS_EVIDENCE]]},
+            reasons=tuple(f"{found.counts[place]:,} tokens, {given.most_tokens:,} fit" for place in found.too_long),
         )
     yield Finding(
         "too-long",

@@ -14,6 +14,7 @@ from fettle.quality.checks.places import (
     evidence_of,
     excerpt,
     members_of,
+    reasons_of,
     spot,
 )
 from fettle.quality.finding import VERSION_WORD, Finding, Given, Severity
@@ -113,6 +114,7 @@ def check_language(rows: Sequence[Row], given: Given) -> Iterator[Finding]:
         members=tuple(members),
         mend=f"{_CLEAN}drop=language",
         evidence={"language": main, "counts": dict(counts.most_common()), "spans": spans},
+        reasons=tuple(f"in {foreign[place]}, not in {main}" for place in members),
     )
 
 
@@ -144,6 +146,7 @@ def _finding(spotted: Sequence[Spotted], words: _Words) -> Finding:
         members=members,
         mend=_CLEAN + words.mend,
         evidence={"datum": words.datum, **evidence} if words.datum else evidence,
+        reasons=reasons_of(spotted),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from fettle.data.records import Row, named_texts
-from fettle.quality.checks.places import Place, Spotted, evidence_of, members_of
+from fettle.quality.checks.places import Place, Spotted, evidence_of, members_of, reasons_of
 from fettle.quality.finding import VERSION_WORD, Finding, Given, Severity
 from fettle.quality.found import Found
 from fettle.quality.texts.answers import find_repetition, find_template, is_empty, truncated_answers
@@ -71,4 +71,5 @@ def _finding(kind: str, severity: Severity, spotted: Sequence[Spotted], what: st
         members=members,
         mend=f"fettle data clean {VERSION_WORD} drop={kind}",
         evidence=evidence_of(spotted),
+        reasons=reasons_of(spotted),
     )

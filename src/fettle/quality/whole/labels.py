@@ -37,6 +37,7 @@ _WEIGHT_OF_NEIGHBOURS = 5.0
 _NUM_NEIGHBOURS = 3
 _SHARE_LEFT_OUT = 0.03
 _FLOOR = 1e-4
+_SHARE_OF_THE_SUREST = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,7 @@ class Suspicions:
     `suspicion` ranks the rows, higher is more suspect; rows of labels too rare to judge stand at the very end.
     `flagged` are the most suspect rows, as many as confident learning counts, the most suspect first. (The very rows
     that it counts are fewer of the wrong ones: of 500 flips among 10,003 it names 353, and the first 497 hold 465.)
+    `knowledge` is how well the classifier knows the labels, from 0 (no better than drawing labels) to 1.
     """
 
     names: tuple[str, ...]
@@ -55,6 +57,7 @@ class Suspicions:
     likelier_probability: Doubles
     suspicion: Doubles
     flagged: tuple[int, ...]
+    knowledge: float
 
     def ranked(self) -> Places:
         """All rows, the most suspect first; rows of equal suspicion in their order."""
@@ -108,7 +111,28 @@ def _suspicions(
         rivals.max(axis=1),
         suspicion,
         tuple(flagged.tolist()),
+        knowledge(probabilities, given),
     )
+
+
+def knowledge(probabilities: Doubles, given: Places) -> float:
+    """How far beyond chance a classifier knows the right labels, by rows that it did not learn from.
+
+    Wrong labels are no ignorance of it: where it is surest it hardly errs, so the share of given labels that it
+    disputes there is taken for the share that is wrong everywhere, unless it disputes so many that it may know
+    nothing. Chance is a label drawn as the labels are spread (Cohen's kappa, 1960).
+
+    >>> found = np.array([[0.9, 0.1]] * 10 + [[0.1, 0.9]] * 10)
+    >>> knowledge(found, np.array([0] * 10 + [1] * 10)), knowledge(found, np.array([0, 1] * 10))
+    (1.0, 0.0)
+    """
+    agrees = probabilities.argmax(axis=1) == given
+    surest = np.argsort(-probabilities.max(axis=1), kind="stable")[: max(1, int(_SHARE_OF_THE_SUREST * len(given)))]
+    undisputed = float(agrees[surest].mean())
+    chance = float(((np.bincount(given) / len(given)) ** 2).sum())
+    is_trusted = undisputed - chance >= (1.0 - chance) / 2
+    right = min(1.0, float(agrees.mean()) / undisputed) if is_trusted else float(agrees.mean())
+    return max(0.0, (right - chance) / (1.0 - chance)) if chance < 1.0 else 0.0
 
 
 def _suspicion(probabilities: Doubles, given: Places) -> Doubles:

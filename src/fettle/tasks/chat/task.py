@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
-from fettle.data.records import Conversation, Message, Record
+from fettle.data.records import Conversation, Message, Record, ToolCall
 from fettle.generation.answer import Answer
 from fettle.generation.decoding import complete
 from fettle.models.load import OpenModel
@@ -13,7 +13,8 @@ from fettle.tasks.task import Method, Task, Terms, no_survey
 from fettle.tasks.words import next_token, room_for_prompt, word_reader
 from fettle.tokens.config import PromptSettings
 from fettle.tokens.example import Example
-from fettle.tokens.template import Turn, encode_prompt, encode_turns
+from fettle.tokens.template import encode_prompt, encode_turns, learned_turns
+from fettle.tokens.tools import Call, Turn
 
 
 class ChatEncoder:
@@ -27,31 +28,46 @@ class ChatEncoder:
         """The conversation as the template takes it."""
         if not isinstance(record, Conversation):
             raise TypeError(f"chat takes conversations, not {type(record).__name__}")
-        turns = [Turn(message.role, message.content, message.weight) for message in record.messages]
+        name_of = {call.id: call.name for message in record.messages for call in message.tool_calls}
+        turns = [_turn(message, name_of) for message in record.messages]
         if self._system and (not turns or turns[0].role != "system"):
             turns.insert(0, Turn("system", self._system))
         return turns
 
     def examples(self, record: Record, source: str) -> list[Example]:
-        return encode_turns(self._tokenizer, self.turns(record), source)
+        return encode_turns(self._tokenizer, self.turns(record), source, tools_of(record))
 
     def prompt(self, record: Record) -> list[int]:
         """Everything before the last learned turn of the assistant, or all of it where none is learned."""
         turns = self.turns(record)
-        return encode_prompt(self._tokenizer, turns[: _last_learned(turns)])
+        return encode_prompt(self._tokenizer, turns[: _last_learned(turns)], tools_of(record))
 
     def expected(self, record: Record) -> str:
+        """What the assistant says in its last learned turn; calls of tools as the model would write them."""
         turns = self.turns(record)
         place = _last_learned(turns)
-        return turns[place].content if place < len(turns) else ""
+        if place == len(turns):
+            return ""
+        if not turns[place].calls:
+            return turns[place].content
+        learned = learned_turns(self._tokenizer, turns[: place + 1], tools_of(record))[-1]
+        return self._tokenizer.decode(learned.answer).strip()
+
+
+def tools_of(record: Record) -> tuple[str, ...]:
+    """The tools that a conversation may call, each as JSON."""
+    return record.tools if isinstance(record, Conversation) else ()
+
+
+def _turn(message: Message, name_of: Mapping[str, str]) -> Turn:
+    """A turn as a template takes it; a tool that gives no name has that of the call which it answers."""
+    calls = tuple(Call(call.name, call.arguments) for call in message.tool_calls)
+    name = message.name or (name_of.get(message.tool_call_id, "") if message.role == "tool" else "")
+    return Turn(message.role, message.content, message.weight, calls, name)
 
 
 def _cannot_learn(record: Record) -> str:
-    """Tools are neither rendered nor learned yet, and a conversation without its tools would teach something else."""
-    if not isinstance(record, Conversation):
-        return f"it is no conversation ({type(record).__name__})"
-    calls = any(turn.tool_calls or turn.role == "tool" for turn in record.messages)
-    return "it has tools, which are not trained yet" if calls or record.tools else ""
+    return "" if isinstance(record, Conversation) else f"it is no conversation ({type(record).__name__})"
 
 
 class ChatAnswerer:
@@ -81,6 +97,15 @@ def _question(text: str) -> Record:
     return Conversation((Message("user", text),))
 
 
+_WITH_A_TOOL = Conversation(
+    (
+        Message("user", "where is 7?"),
+        Message("assistant", "", tool_calls=(ToolCall("status", '{"number": 7}', "a"),)),
+        Message("tool", "Packed.", tool_call_id="a"),
+        Message("assistant", "It is packed."),
+    ),
+    ('{"name": "status", "parameters": {"number": "integer"}}',),
+)
 _SAMPLES = tuple(
     Conversation((Message("user", asked), Message("assistant", said)))
     for asked, said in (
@@ -88,7 +113,6 @@ _SAMPLES = tuple(
         ("where is it?", "On its way."),
         ("when?", "On Monday."),
         ("thanks", "You are welcome."),
-        ("a refund", "Done."),
         ("is it open?", "Until six."),
         ("who are you?", "The shop."),
         ("bye", "Goodbye."),
@@ -103,6 +127,6 @@ WRITTEN = Method(
     reader=word_reader,
     answerer=ChatAnswerer,
     prompt=lambda terms, record: ChatEncoder(terms.tokenizer, terms.prompt).prompt(record),
-    samples=_SAMPLES,
+    samples=(*_SAMPLES, _WITH_A_TOOL),
 )
 TASK = Task("chat", (WRITTEN,), no_survey, _question, cannot_learn=_cannot_learn)

@@ -8,19 +8,23 @@ to one.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 from scipy.special import softmax
 
-from fettle.data.records import LabelledText, Record
+from fettle.data.records import NONE_OF_THESE, LabelledText, Record, labels_of
 from fettle.generation.answer import Answer
+from fettle.generation.calibration import MOST_TEMPERATURE, Scores, class_temperature
 from fettle.generation.scoring import score_candidates
 from fettle.models.load import OpenModel
+from fettle.tasks.classify.choice import OF_SCOPE, answer_with_one
 from fettle.tasks.classify.samples import LABELLED_SAMPLES
 from fettle.tasks.task import Method, Terms
 from fettle.tasks.words import next_token, room_for_prompt, word_reader
 from fettle.tokens.example import Example
-from fettle.tokens.template import Turn, encode_prompt, encode_turns, learned_turns
+from fettle.tokens.template import encode_prompt, encode_turns, learned_turns
+from fettle.tokens.tools import Turn
 
 
 class LabelEncoder:
@@ -30,6 +34,7 @@ class LabelEncoder:
         self._tokenizer = terms.tokenizer
         self._system = terms.prompt.system
         self._instruction = terms.prompt.instruction
+        self._labels = terms.survey.labels
         self._weigh = terms.survey.weight_of if terms.head.class_weights == "balanced" else None
         if terms.prompt.list_labels:
             self._instruction = f"{terms.prompt.instruction}\nLabels: {', '.join(terms.survey.labels)}".strip()
@@ -43,6 +48,8 @@ class LabelEncoder:
 
     def examples(self, record: Record, source: str) -> list[Example]:
         label = self.expected(record)
+        if label == NONE_OF_THESE and label not in self._labels:
+            return []
         answer = Turn("assistant", label, self._weigh(label) if self._weigh else 1.0)
         return encode_turns(self._tokenizer, [*self._asked(record), answer], source)
 
@@ -59,6 +66,7 @@ class LabelAnswerer:
 
     def __init__(self, terms: Terms) -> None:
         self._labels = terms.survey.labels
+        self._least = terms.decoding.least_probability
         self._dtype = terms.dtype
         self._encoder = LabelEncoder(terms)
         self._room = room_for_prompt(terms)
@@ -70,13 +78,23 @@ class LabelAnswerer:
     def answers(
         self, model: OpenModel, records: Sequence[Record], progress: Callable[[int], None] | None = None
     ) -> list[Answer]:
+        shares_NK = softmax(self.scores(model, records, progress) / model.temperature, axis=1)
+        return [answer_with_one(self._labels, shares_K, self._least) for shares_K in shares_NK]
+
+    def scores(
+        self, model: OpenModel, records: Sequence[Record], progress: Callable[[int], None] | None = None
+    ) -> Scores:
+        """The log-probability of each label as an answer, [N, K]."""
         prompts = [self._encoder.prompt(record)[-self._room :] for record in records]
-        scores = score_candidates(model, prompts, self._candidates, self._dtype, progress)
-        shares = softmax(scores, axis=1)
-        return [
-            Answer(self._labels[int(np.argmax(row))], dict(zip(self._labels, row.tolist(), strict=True)))
-            for row in shares
-        ]
+        return score_candidates(model, prompts, self._candidates, self._dtype, progress)
+
+
+def _temperature(terms: Terms, model: OpenModel, records: Sequence[Record]) -> float:
+    """Scores are followed down to where the highest temperature would still let them count."""
+    known = [record for record in records if set(labels_of(record)) <= set(terms.survey.labels)]
+    expected = [terms.survey.labels.index(label) for record in known for label in labels_of(record)]
+    scores_NK = LabelAnswerer(terms).scores(replace(model, temperature=MOST_TEMPERATURE), known)
+    return class_temperature(scores_NK, np.asarray(expected, np.int64))
 
 
 CANDIDATES = Method(
@@ -89,5 +107,7 @@ CANDIDATES = Method(
     answerer=LabelAnswerer,
     prompt=lambda terms, record: LabelEncoder(terms).prompt(record),
     looked_at=("accuracy",),
+    of_scope=OF_SCOPE,
+    temperature=_temperature,
     samples=LABELLED_SAMPLES,
 )

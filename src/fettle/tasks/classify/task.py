@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fettle.data.records import LabelledText, MultiLabelledText, Record, Row, labels_of
+from fettle.data.records import NONE_OF_THESE, LabelledText, MultiLabelledText, Record, Row, labels_of
 from fettle.errors import RequestError
 from fettle.tasks.classify.candidates import CANDIDATES
 from fettle.tasks.classify.head import HEAD, SEVERAL
@@ -12,7 +12,10 @@ from fettle.tasks.task import AUTO, Survey, Task, survey_labels
 
 
 def _survey(rows: Sequence[Row]) -> Survey:
-    return survey_labels(label for row in rows for label in labels_of(row.record))
+    """The labels of the rows. That of rows outside all others is one of them where rows to learn from have it."""
+    learned = {label for row in rows if row.part != "validation" for label in labels_of(row.record)}
+    unlearned = {NONE_OF_THESE} - learned
+    return survey_labels(label for row in rows for label in labels_of(row.record) if label not in unlearned)
 
 
 def _choose(wanted: str, is_decoder: bool, rows: Sequence[Row]) -> str:
