@@ -11,8 +11,8 @@ import pytest
 import torch
 from app_fixtures import one_core, workspace  # noqa: F401
 from app_kit import hashes_of, intents, never_stop, notes, plan_of, stop_after, store_rows
-from encoder_kit import write_tiny_encoder
 
+from encoder_kit import write_tiny_encoder
 from fettle.app.evaluating import evaluate
 from fettle.app.listing import get_bundle
 from fettle.app.opening import locate_base, open_base, open_tuned

@@ -17,7 +17,6 @@ SMALL_ROOMS = {
     "storage/migrations/versions": "laid out as Alembic wants it",
     "tasks/chat": "one task",
     "tasks/score": "one task",
-    "tasks/text": "one task",
 }
 # Rooms that want a second room, with the number of their files.
 LARGE_ROOMS: dict[str, int] = {}

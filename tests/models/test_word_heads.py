@@ -1,4 +1,4 @@
-"""Hidden words cost what transformers says they cost, and pull on the weights alike, whatever the head and the layout."""
+"""Hidden words cost and teach what they do in transformers, whatever the head and the layout."""
 
 from __future__ import annotations
 

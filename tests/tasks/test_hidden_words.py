@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from encoder_kit import write_tiny_encoder
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from encoder_kit import write_tiny_encoder
 from fettle.data.records import LabelledText, PlainText
 from fettle.errors import RequestError
 from fettle.generation.filling import MOST_WORDS, fill_in
@@ -28,7 +28,7 @@ from fettle.training.stream import ReplayedRows, ShuffledRows, VariedRows
 SETTINGS = settings(deadline=None, max_examples=60)
 MASK, VOCABULARY = 4, 50
 IS_WORD = np.arange(VOCABULARY) > MASK
-WORDS = "the parcel is on its way and tea wants fresh water kettle boils".split()
+WORDS = ["the", "parcel", "is", "on", "its", "way", "and", "tea", "wants", "fresh", "water", "kettle", "boils"]
 
 
 def text_of(ids: list[int]) -> Example:

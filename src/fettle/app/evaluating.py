@@ -308,7 +308,7 @@ def _outcomes(
             probability=answer.probabilities.get(answer.text, 0.0),
             is_complete=answer.is_complete,
             num_bytes=size,
-            right=cost.right,
+            right=cost.right or 0.0,
             rank=answer.rank,
             expected_probability=answer.probabilities.get(expected, 0.0),
         )

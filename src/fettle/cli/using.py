@@ -174,7 +174,7 @@ def _ask() -> str | None:
     return line.strip() or None
 
 
-def _stream(conversation: operations.Conversation | operations.Continuation, text: str) -> None:
+def _stream(conversation: operations.Conversation | operations.Continuation | operations.Filling, text: str) -> None:
     def show(piece: str) -> None:
         sys.stdout.write(piece)
         sys.stdout.flush()
