@@ -72,15 +72,15 @@ class Model:
     def predict(self, rows: Iterable[Asked], progress: Callable[[int], None] | None = None) -> list[Answer]:
         """Answer each text, or each two texts that are compared.
 
-        The answer is the likeliest label with all probabilities, a number, a written answer, how the text goes on, or
-        the likeliest words where one is hidden (a JSON list where several are).
+        The answer is the likeliest label with all probabilities, a number, a written answer, how the text goes
+        on, or the likeliest words where one is hidden (a JSON list where several are).
         """
         asked = list(rows)
         answerer = self._asker.method.answerer(self._asker.terms(self._model))
-        if answerer is None and self._asker.method.network == "masked":
-            return self._fillings([text for text in asked if isinstance(text, str)], progress)
         if answerer is None:
-            return self._continuations([text for text in asked if isinstance(text, str)], progress)
+            texts = [text for text in asked if isinstance(text, str)]
+            is_masked = self._asker.method.network == "masked"
+            return self._fillings(texts, progress) if is_masked else self._continuations(texts, progress)
         return answerer.answers(self._model, [self._question(one) for one in asked], progress)
 
     def _question(self, asked: Asked) -> Record:
