@@ -29,7 +29,7 @@ from fettle.storage.publish import write_file
 RECIPE = 1
 """Number of the way in which vectors are learned and folders laid out. Another way gets another number."""
 
-# Rates at which the vectors of 20 MB of an encyclopaedia come out best (benchmarks/word_vectors.py).
+# The best of a few that were tried on 20 MB of an encyclopaedia.
 _CBOW_RATE, _SKIP_GRAM_RATE, _GLOVE_RATE = 0.3, 0.05, 0.2
 _SUBSAMPLING = 1e-3
 _GLOVE_GROUPS = 32
