@@ -33,20 +33,21 @@ def model(tiny_base: Path) -> OpenModel:
 
 
 @SETTINGS
-@given(st.lists(texts, min_size=1, max_size=3))
+@given(st.lists(texts, min_size=1, max_size=3), st.sampled_from([1.0, 0.5, 8.0]))
 def test_a_label_is_the_likeliest_and_the_shares_are_those_of_what_is_learned(
-    model: OpenModel, asked: list[str]
+    model: OpenModel, asked: list[str], temperature: float
 ) -> None:
     terms = make_terms(model, LABELS, instruction="which is it?")
     encoder = LabelEncoder(terms)
-    answers = LabelAnswerer(terms).answers(model, [LabelledText(text, "") for text in asked])
+    calmed = replace(model, temperature=temperature)
+    answers = LabelAnswerer(terms).answers(calmed, [LabelledText(text, "") for text in asked])
     for text, answer in zip(asked, answers, strict=True):
         assert list(answer.probabilities) == list(LABELS)
         assert sum(answer.probabilities.values()) == pytest.approx(1.0, abs=1e-9)
         assert answer.probabilities[answer.text] == max(answer.probabilities.values())
         learned = [encoder.examples(LabelledText(text, label), "f:1")[0] for label in LABELS]
         sums = np.array([scores.log_probabilities.sum(dtype=np.float64) for scores in read_tokens(model, learned)])
-        shares = np.exp(sums - sums.max())
+        shares = np.exp((sums - sums.max()) / temperature)
         wanted = shares / shares.sum()
         allowed = len(LABELS) * np.exp(-NEGLIGIBLE_NATS)
         np.testing.assert_allclose(list(answer.probabilities.values()), wanted, rtol=2e-4, atol=allowed)
