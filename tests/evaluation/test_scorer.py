@@ -59,6 +59,7 @@ def systems(name: str, num_rows: int) -> tuple[list[Outcome], list[Outcome]]:
                 num_bytes=num_bytes,
                 rank=int(generator.integers(0, 14)),
                 expected_probability=float(generator.beta(5, 2)),
+                right=weight * ((3 * place + place // 5 * (rows is made[1])) % 8) / 8,
             )
             rows.append(row)
     return made
