@@ -59,7 +59,7 @@ def test_every_recipe_resolves(name: str) -> None:
     plan = resolve_plan(name, ["data=tickets"])
 
     assert plan.settings.data == "tickets"
-    assert plan.resolved.origins["task"] == f"recipe {name}"
+    assert plan.resolved.origins["task"].startswith("recipe ")  # its own, or that of the recipe that it differs from
     assert plan.resolved.origins["data"] == "command line"
     assert plan.resolved.origins["training.beta1"] == "default"
     assert show_recipe(name).startswith("# ")

@@ -79,7 +79,8 @@ def test_what_is_learned_begins_with_what_is_asked(model: OpenModel, name: str) 
 
 
 @pytest.mark.parametrize(
-    ("name", "method"), [(name, method.name) for name in WRITING for method in open_task(name).methods]
+    ("name", "method"),
+    [(name, method.name) for name in WRITING for method in open_task(name).methods if method.network != "masked"],
 )
 def test_a_record_of_another_task_is_our_own_mistake(model: OpenModel, name: str, method: str) -> None:
     encoder = open_task(name).method(method).encoder(make_terms(model, ("no", "yes")))
