@@ -19,7 +19,7 @@ from fettle.tokens.example import Example, Pooling, Target, pooled_example
 from fettle.tokens.forest import make_batch
 from fettle.tokens.layout import Layout
 from fettle.tokens.running import numbers_of
-from fettle.training import step_vectors
+from fettle.training import objective as objectives
 from fettle.training.loop import train
 from fettle.training.losses.nearness import order_loss
 from fettle.training.losses.ranking import Candidates, RankingShape, ranking_losses
@@ -148,7 +148,7 @@ def test_with_noise_it_is_that_of_the_same_noise(tiny_base: Path, loss: Callable
 
 def test_one_call_is_made_once_and_several_are_made_twice(tiny_base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = []
-    monkeypatch.setattr(step_vectors, "numbers_of", lambda *given, **more: made.append(1) or numbers_of(*given, **more))
+    monkeypatch.setattr(objectives, "numbers_of", lambda *given, **more: made.append(1) or numbers_of(*given, **more))
     model, examples = open_trunk(tiny_base), pairs()
     in_calls(model, examples, [list(range(10))], "packed", ranked)
     assert len(made) == 1

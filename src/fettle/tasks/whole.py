@@ -15,11 +15,11 @@ class WholeTexts:
 
     def __init__(self, terms: Terms) -> None:
         self._terms = terms
-        self._before = "\n".join(filter(None, (terms.prompt.system, terms.prompt.instruction)))
+        self._before = text_before(terms)
 
     def read(self, text: str, other: str = "", source: str = "", target: Target | None = None) -> Example:
         """One row; `other` is the text that this one is compared with, if there is any."""
-        whole = f"{self._before}\n{text}" if self._before else text
+        whole = self._before + text
         tokenizer, most = self._terms.tokenizer, self._terms.max_length
         if not other:
             ids, num_cut = tokenizer.encode_whole(whole, most)
@@ -27,3 +27,8 @@ class WholeTexts:
         ids, kinds, num_cut = tokenizer.encode_compared(whole, other, most)
         row = pooled_example(ids, self._terms.pooling, target, source, num_cut)
         return replace(row, kinds=np.asarray(kinds, np.int64))
+
+
+def text_before(terms: Terms) -> str:
+    """What stands before every text, with the break after it."""
+    return "".join(f"{part}\n" for part in (terms.prompt.system, terms.prompt.instruction) if part)

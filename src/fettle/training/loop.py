@@ -276,7 +276,8 @@ def _save(job: TrainingJob, learner: Learner, optimizer: Optimizers, progress: P
 
 
 def _seed_noise(seed: int, step: int, call: int) -> None:
-    torch.manual_seed((seed * 1_000_003 + step + (call << 40)) % (2**63))
+    # The processor's generator takes the last 32 bits of a seed alone; steps of this length lie far apart in them.
+    torch.manual_seed((seed * 1_000_003 + step + call * 2_654_435_761) % (2**63))
 
 
 def _name_rows(sources: Sequence[str]) -> str:

@@ -110,14 +110,13 @@ HeadLosses = Callable[[Tensor, Tensor], Tensor]
 """Losses [N] of a head's numbers [N, K] against what is expected, [N, .]."""
 
 
-class RowsByHead:
-    """A loss of the head's numbers for each row, times the row's weight; each row is pooled."""
+class PooledRows:
+    """What objectives over whole rows share: each row is pooled, and counts with the weight of its target."""
 
     name = "rows"
 
-    def __init__(self, layout: Layout, losses: HeadLosses, blank: Target) -> None:
+    def __init__(self, layout: Layout, blank: Target) -> None:
         self._layout: Layout = layout
-        self._losses = losses
         self._blank = blank
 
     def weigh(self, examples: Sequence[Example]) -> dict[str, float]:
@@ -128,9 +127,20 @@ class RowsByHead:
         """All of its tokens are pooled."""
         return pooled_example(ids.tolist(), "mean", self._blank)
 
+    def _numbers(self, model: OpenModel, batch: Batch) -> Tensor:
+        return numbers_of(model, batch, self._layout, is_pooled=True)
+
+
+class RowsByHead(PooledRows):
+    """A loss of the head's numbers for each row, times the row's weight."""
+
+    def __init__(self, layout: Layout, losses: HeadLosses, blank: Target) -> None:
+        super().__init__(layout, blank)
+        self._losses = losses
+
     def sums(self, model: OpenModel, batch: Batch) -> Sums:
         """Summed weighted loss over the rows of one call."""
-        numbers_NK = numbers_of(model, batch, self._layout, is_pooled=True)
+        numbers_NK = self._numbers(model, batch)
         targets = targets_of(batch)
         expected = torch.from_numpy(np.stack([target.values for target in targets])).to(numbers_NK.device)
         weights_N = numbers_NK.new_tensor([target.weight for target in targets])

@@ -16,36 +16,26 @@ from torch import Tensor
 
 from fettle.models.load import OpenModel
 from fettle.tokens.batch import Batch
-from fettle.tokens.example import Example, Ints, Target, pooled_example
+from fettle.tokens.example import Example, Target
 from fettle.tokens.layout import Layout
-from fettle.tokens.running import numbers_of
-from fettle.training.objective import Call, Sums, weight_of
+from fettle.training.objective import Call, PooledRows, Sums
 
 StepLoss = Callable[[Tensor, Sequence[Example]], Tensor]
 """Summed loss of all rows of a step, a scalar, from their vectors [N, D] and the rows, in the order of the step."""
 
 
-class StepVectors:
-    """A loss of the rows of a step against each other; each row is pooled into a vector."""
+class StepVectors(PooledRows):
+    """A loss of the rows of a step against each other, from a vector for each."""
 
     name = "vectors"
 
     def __init__(self, layout: Layout, loss: StepLoss, blank: Target) -> None:
-        self._layout: Layout = layout
+        super().__init__(layout, blank)
         self._loss = loss
-        self._blank = blank
-
-    def weigh(self, examples: Sequence[Example]) -> dict[str, float]:
-        """The weights of all rows together."""
-        return {self.name: weight_of(examples)}
-
-    def blank(self, ids: Ints) -> Example:
-        """All of its tokens are pooled."""
-        return pooled_example(ids.tolist(), "mean", self._blank)
 
     def sums(self, model: OpenModel, batch: Batch) -> Sums:
         """The loss of the rows of one call among themselves."""
-        return {self.name: self._loss(self._vectors(model, batch), batch.examples)}
+        return {self.name: self._loss(self._numbers(model, batch), batch.examples)}
 
     def sums_of_calls(
         self, model: OpenModel, calls: Sequence[Call], seed_noise: Callable[[int], object]
@@ -60,13 +50,13 @@ class StepVectors:
         in_order = [examples[place] for place in order]
         if len(calls) == 1:
             seed_noise(0)
-            yield {self.name: self._loss(self._vectors(model, calls[0].batch)[order], in_order)}
+            yield {self.name: self._loss(self._numbers(model, calls[0].batch)[order], in_order)}
             return
         parts = []
         with torch.no_grad():
             for number, call in enumerate(calls):
                 seed_noise(number)
-                parts.append(self._vectors(model, call.batch))
+                parts.append(self._numbers(model, call.batch))
         vectors_ND = torch.cat(parts).requires_grad_()
         with torch.enable_grad():
             loss = self._loss(vectors_ND[order], in_order)
@@ -75,9 +65,6 @@ class StepVectors:
         sizes = [len(part) for part in parts]
         for number, (call, pulls) in enumerate(zip(calls, torch.split(pulls_ND, sizes), strict=True)):
             seed_noise(number)
-            pulled = (self._vectors(model, call.batch) * pulls).sum()
+            pulled = (self._numbers(model, call.batch) * pulls).sum()
             yield {self.name: pulled - pulled.detach() + value}
             value = torch.zeros_like(value)
-
-    def _vectors(self, model: OpenModel, batch: Batch) -> Tensor:
-        return numbers_of(model, batch, self._layout, is_pooled=True)

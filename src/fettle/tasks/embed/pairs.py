@@ -18,7 +18,8 @@ from fettle.generation.reading import RowLoss, numbers_of_examples
 from fettle.models.head import HeadShape
 from fettle.models.load import OpenModel
 from fettle.tasks.task import Terms
-from fettle.tokens.example import Example, Target, pooled_example
+from fettle.tasks.whole import WholeTexts, text_before
+from fettle.tokens.example import Example, Target
 from fettle.tokens.layout import Layout
 from fettle.training.losses.prefixes import over_prefixes
 from fettle.training.objective import Objective
@@ -49,8 +50,7 @@ class PairEncoder:
     """
 
     def __init__(self, terms: Terms) -> None:
-        self._terms = terms
-        self._before = text_before(terms)
+        self._texts = WholeTexts(terms)
 
     def examples(self, record: Record, source: str) -> list[Example]:
         if not isinstance(record, TextPair):
@@ -64,10 +64,8 @@ class PairEncoder:
         return record.match if record.score is None else f"{record.score:g}"
 
     def _example(self, part: int, text: str, score: float, source: str) -> Example:
-        terms = self._terms
-        ids, num_cut = terms.tokenizer.encode_whole(self._before + text, most=terms.max_length)
         target = Target(np.asarray([part, score], np.float32), 1.0 if part == TEXT else 0.0)
-        return pooled_example(ids, terms.pooling, target, source, num_cut)
+        return self._texts.read(text, "", source, target)
 
 
 class PairReader:
@@ -91,11 +89,6 @@ class PairReader:
                 for cost, right in zip(costs, self._losses.right(vectors_ND, examples), strict=True)
             ]
         return found
-
-
-def text_before(terms: Terms) -> str:
-    """What stands before every text, with the break after it."""
-    return "".join(f"{part}\n" for part in (terms.prompt.system, terms.prompt.instruction) if part)
 
 
 def embedder_of(terms: Terms, model: OpenModel, size: int = 0) -> TextEmbedder:
